@@ -1,0 +1,72 @@
+"""The model, the log processor and the visualizer from their specs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from engine.errors import ConfigError
+from engine.loops import LogProcessor
+from engine.registry import LOG_PROCESSORS, MODELS, VISBACKENDS, VISUALIZERS
+from engine.visualization import Visualizer
+
+__all__ = ["build_log_processor", "build_model", "build_visualizer"]
+
+
+def build_model(model: Any) -> nn.Module:
+    """A model from its spec, on the device that the run uses.
+
+    Args:
+        model: A module, or a spec of one.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    built = MODELS.build(model) if isinstance(model, Mapping) else model
+    if not isinstance(built, nn.Module):
+        message = (
+            "model: expected a torch.nn.Module or a spec of one, found a "
+            f"{type(built).__name__}"
+        )
+        raise ConfigError(message)
+    # CUDA_VISIBLE_DEVICES=-1 leaves the CPU.
+    return built.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def build_log_processor(log_processor: Any, *, by_epoch: bool) -> Any:
+    """A log processor; ``None`` gives one that counts as the run does."""
+    if log_processor is None:
+        return LogProcessor(by_epoch=by_epoch)
+    if isinstance(log_processor, Mapping):
+        return LOG_PROCESSORS.build({"type": "LogProcessor", **log_processor})
+    return log_processor
+
+
+def build_visualizer(visualizer: Any, *, save_dir: Path) -> Any:
+    """A visualizer; ``None`` gives one with the local backend.
+
+    Args:
+        visualizer: A visualizer, a spec with ``vis_backends`` (specs or objects), or
+            ``None``.
+        save_dir: Folder for backends whose spec names none.
+    """
+    if visualizer is None:
+        visualizer = {"vis_backends": [{"type": "LocalVisBackend"}]}
+    if not isinstance(visualizer, Mapping):
+        return visualizer
+    spec = {"type": Visualizer, **visualizer}
+    folder = str(spec.pop("save_dir", save_dir / "vis_data"))
+    backends = spec.pop("vis_backends", None) or []
+    if not isinstance(backends, Sequence):
+        backends = [backends]
+    built = [
+        VISBACKENDS.build({"save_dir": folder, **one})
+        if isinstance(one, Mapping)
+        else one
+        for one in backends
+    ]
+    return VISUALIZERS.build(spec, vis_backends=built, save_dir=folder)

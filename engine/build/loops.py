@@ -1,0 +1,85 @@
+"""Training, validation and test loops from their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.errors import ConfigError
+from engine.loops import BaseLoop
+from engine.registry import LOOPS
+
+__all__ = ["build_eval_loop", "build_train_loop"]
+
+
+def build_train_loop(loop: Any, runner: Any, dataloader: Iterable[Any]) -> Any:
+    """A training loop.
+
+    Args:
+        loop: A finished loop, or settings: ``max_epochs`` (``by_epoch=True``) or
+            ``max_iters`` (``by_epoch=False``) and the loop's other arguments, or a spec
+            with the ``type`` of a loop.
+        runner: The Runner.
+        dataloader: The training data.
+
+    Raises:
+        ConfigError: The settings contradict each other or lack a bound.
+    """
+    if isinstance(loop, BaseLoop):
+        return loop
+    _check_mapping("train_cfg", loop)
+    spec = dict(loop)
+    if "type" in spec and "by_epoch" in spec:
+        message = (
+            f"train_cfg: give 'type' ({spec['type']!r}) or 'by_epoch' "
+            f"({spec['by_epoch']!r}), not both: the type says how it is bounded"
+        )
+        raise ConfigError(message)
+    if "type" not in spec:
+        by_epoch = spec.pop("by_epoch", "max_iters" not in spec)
+        bound, other = ("max_epochs", "max_iters")[:: 1 if by_epoch else -1]
+        if bound not in spec or other in spec:
+            message = (
+                f"train_cfg: with by_epoch={by_epoch} give {bound!r} and not {other!r}; "
+                f"found {sorted(spec)}"
+            )
+            raise ConfigError(message)
+        spec["type"] = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
+    return LOOPS.build(spec, runner=runner, dataloader=dataloader)
+
+
+def build_eval_loop(
+    loop: Any,
+    runner: Any,
+    dataloader: Iterable[Any],
+    evaluator: Any,
+    *,
+    default: str,
+    where: str,
+) -> Any:
+    """A validation or test loop.
+
+    Args:
+        loop: A finished loop, or a spec; without ``type`` it is the default's.
+        runner: The Runner.
+        dataloader: What is evaluated.
+        evaluator: The evaluator.
+        default: ``ValLoop`` or ``TestLoop``.
+        where: What messages call it.
+
+    Raises:
+        ConfigError: It is neither a loop nor a mapping.
+    """
+    if isinstance(loop, BaseLoop):
+        return loop
+    _check_mapping(where, loop)
+    spec = {"type": default, **loop}
+    return LOOPS.build(spec, runner=runner, dataloader=dataloader, evaluator=evaluator)
+
+
+def _check_mapping(where: str, loop: Any) -> None:
+    if not isinstance(loop, Mapping):
+        message = (
+            f"{where}: expected a loop or a mapping, found a {type(loop).__name__}"
+        )
+        raise ConfigError(message)

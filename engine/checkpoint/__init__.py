@@ -1,0 +1,21 @@
+"""Checkpoints: what they hold, capturing and restoring, the store, retention."""
+
+from engine.checkpoint.capture import capture, restore
+from engine.checkpoint.format import check
+from engine.checkpoint.parts import Parts
+from engine.checkpoint.retention import choose
+from engine.checkpoint.store import Store, find_latest_checkpoint, read
+from engine.checkpoint.weights import load_checkpoint, load_state_dict
+
+__all__ = [
+    "Parts",
+    "Store",
+    "capture",
+    "check",
+    "choose",
+    "find_latest_checkpoint",
+    "load_checkpoint",
+    "load_state_dict",
+    "read",
+    "restore",
+]

@@ -1,0 +1,149 @@
+"""A run's state to a checkpoint, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+from engine.checkpoint.format import FORMAT, environment, environment_changes
+from engine.checkpoint.parts import Parts
+from engine.checkpoint.weights import load_state_dict
+from engine.errors import CheckpointError
+from engine.state import RunState, capture_randomness, restore_randomness
+from engine.typing import Plain
+
+__all__ = ["HookStates", "capture", "restore"]
+
+
+class HookStates(Protocol):
+    """The hooks of a run, as far as saving goes."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of each hook that remembers."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> list[str]:
+        """Put states back; returns remarks."""
+
+
+def capture(
+    state: RunState,
+    parts: Parts,
+    hooks: HookStates,
+    *,
+    meta: Mapping[str, Plain] | None = None,
+    save_optimizer: bool = True,
+    save_param_scheduler: bool = True,
+    at_safe_point: bool = True,
+) -> dict[str, Any]:
+    """Put a run's state together.
+
+    Args:
+        state: Where the run is.
+        parts: What it is made of.
+        hooks: Their memory goes in too.
+        meta: Facts to add to ``meta``.
+        save_optimizer: Without it no run can go on from the file exactly.
+        save_param_scheduler: Likewise.
+        at_safe_point: Whether all handlers of the last event had run.
+
+    Returns:
+        A checkpoint (see ``checkpoint/format.py``); its tensors are the run's own.
+    """
+    checkpoint: dict[str, Any] = {
+        "meta": {
+            "epoch": state.epoch,
+            "iter": state.iteration,
+            "seed": state.seed,
+            "time": datetime.now(tz=timezone.utc).strftime("%Y%m%d_%H%M%S"),
+            **(meta or {}),
+        },
+        "state_dict": {} if parts.model is None else parts.model.state_dict(),
+        "message_hub": state.hub.state_dict(),
+    }
+    if save_optimizer and parts.optimizer is not None:
+        checkpoint["optimizer"] = parts.optimizer.state_dict()
+    if save_param_scheduler and parts.param_schedulers:
+        checkpoint["param_schedulers"] = parts.schedulers_state()
+    checkpoint["engine"] = {
+        "format": FORMAT,
+        "run_state": state.state_dict(),
+        "randomness": capture_randomness(),
+        "gradients": parts.gradients(),
+        "hooks": hooks.state_dict(),
+        "parts": {name: part.state_dict() for name, part in parts.others.items()},
+        "at_safe_point": at_safe_point,
+        "environment": environment(),
+    }
+    return checkpoint
+
+
+def restore(
+    checkpoint: Mapping[str, Any],
+    state: RunState,
+    parts: Parts,
+    hooks: HookStates,
+    *,
+    resume_optimizer: bool = True,
+    resume_param_scheduler: bool = True,
+) -> list[str]:
+    """Put a run's state back.
+
+    Args:
+        checkpoint: As :func:`capture` made it, checked by ``format.check``.
+        state: Becomes the saved one, at rest.
+        parts: Become the saved ones.
+        hooks: Get their memory back.
+        resume_optimizer: Also the optimizer's.
+        resume_param_scheduler: Also the schedules'.
+
+    Returns:
+        Remarks: what may keep the run from being bit-equal to the unbroken one.
+
+    Raises:
+        CheckpointError: A part that is to be resumed is missing or does not fit.
+        SerializationError: Saved state is of another form.
+    """
+    ours = checkpoint["engine"]
+    remarks = environment_changes(ours["environment"])
+    if not ours["at_safe_point"]:
+        remarks.append(
+            "it was saved from inside a handler, before the other handlers of that "
+            "event had run: what those do then is missing"
+        )
+    if parts.model is not None:
+        load_state_dict(parts.model, checkpoint["state_dict"], strict=True)
+    if parts.optimizer is not None and resume_optimizer:
+        parts.optimizer.load_state_dict(_part(checkpoint, "optimizer"))
+        parts.load_gradients(ours["gradients"])
+    if parts.param_schedulers and resume_param_scheduler:
+        parts.load_schedulers(_part(checkpoint, "param_schedulers"))
+    state.hub.load_state_dict(checkpoint["message_hub"])
+    state.load_state_dict(ours["run_state"])
+    remarks += hooks.load_state_dict(ours["hooks"])
+    for name, part in parts.others.items():
+        if name in ours["parts"]:
+            part.load_state_dict(ours["parts"][name])
+        else:
+            remarks.append(f"{name!r} is new: it starts without memory")
+    remarks += [
+        f"{name!r} is gone: its state is dropped"
+        for name in ours["parts"]
+        if name not in parts.others
+    ]
+    restore_randomness(ours["randomness"])  # last: nothing may draw after it
+    return remarks
+
+
+def _part(checkpoint: Mapping[str, Any], name: str) -> Any:
+    if name not in checkpoint:
+        argument = {
+            "optimizer": "resume_optimizer",
+            "param_schedulers": "resume_param_scheduler",
+        }[name]
+        message = (
+            f"the checkpoint has no {name!r}: it was saved without. Resume from one "
+            f"that has it, or pass {argument}=False and accept that the run differs."
+        )
+        raise CheckpointError(message)
+    return checkpoint[name]

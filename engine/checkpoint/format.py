@@ -1,0 +1,83 @@
+"""What a checkpoint file holds.
+
+::
+
+    meta               epoch, iter, seed, experiment_name, time, version, cfg, ...
+    state_dict         the model's weights and buffers
+    optimizer          the optimizer's (wrapper's) state
+    param_schedulers   a list of states, or a dict of lists by optimizer
+    message_hub        scalars and facts of the run
+    engine             ours:
+      format             1
+      run_state          RunState.state_dict()
+      randomness         the global generators
+      gradients          those of an open accumulation window, or None
+      hooks              state of each hook by unique name
+      parts              state of everything else that is tracked, by unique name
+      at_safe_point      whether all handlers of the last event had run
+      environment        what exact resume depends on: versions, threads
+
+Tensors and plain data only, so ``torch.load(weights_only=True)`` reads it. The upper
+five have MMEngine's names and meaning.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import ignite
+import numpy as np
+import torch
+
+from engine.errors import CheckpointDamagedError
+
+__all__ = ["FORMAT", "check", "environment", "environment_changes"]
+
+FORMAT = 1
+
+
+def check(checkpoint: Any, where: str) -> dict[str, Any]:
+    """Return ``checkpoint`` if a run can be resumed from it.
+
+    Raises:
+        CheckpointDamagedError: It is no checkpoint of ours, or of a newer format.
+    """
+    found = f"a {type(checkpoint).__name__}"
+    if isinstance(checkpoint, Mapping):
+        found = f"the keys {sorted(map(str, checkpoint))[:8]}"
+        ours = checkpoint.get("engine")
+        if isinstance(ours, Mapping) and "state_dict" in checkpoint:
+            if ours.get("format") == FORMAT:
+                return dict(checkpoint)
+            found = f"format {ours.get('format')}, this version reads {FORMAT}"
+    message = (
+        f"{where}: no run can be resumed from this file: expected a checkpoint that "
+        f"this engine wrote, found {found}. To take only weights from it, use "
+        "load_from (or load_checkpoint) without resume."
+    )
+    raise CheckpointDamagedError(message)
+
+
+def environment() -> dict[str, Any]:
+    """What bit-equality depends on beside the state."""
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": str(np.__version__),
+        "ignite": str(ignite.__version__),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.version.cuda,
+    }
+
+
+def environment_changes(saved: Mapping[str, Any]) -> list[str]:
+    """One remark for each thing that differs from when the checkpoint was saved."""
+    return [
+        f"{name} was {saved[name]} when this was saved and is {now}: the run goes on, "
+        "but bit-equality is only promised where it is the same"
+        for name, now in environment().items()
+        if name in saved and saved[name] != now
+    ]

@@ -1,0 +1,125 @@
+"""What a run is made of that has memory, by unique name."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import define, field
+
+from engine.errors import CheckpointError
+from engine.state import GeneratorState
+from engine.typing import Stateful
+
+__all__ = ["Parts"]
+
+
+@define(kw_only=True)
+class Parts:
+    """The stateful parts of a run.
+
+    Args:
+        model: Has ``state_dict`` and ``load_state_dict``.
+        optimizer: A torch optimizer, or a wrapper of one or of several.
+        param_schedulers: Schedules in the order in which they step; a list, or a dict
+            of lists by optimizer.
+        others: Anything else, by unique name.
+    """
+
+    model: Any = None
+    optimizer: Any = None
+    param_schedulers: Sequence[Any] | Mapping[str, Sequence[Any]] = ()
+    others: dict[str, Stateful] = field(factory=dict)
+
+    def track(self, name: str, part: Any) -> None:
+        """Add a part.
+
+        Args:
+            name: Unique name; keys its state in checkpoints.
+            part: Has ``state_dict`` and ``load_state_dict``, or is a generator of
+                torch, NumPy or python.
+
+        Raises:
+            CheckpointError: The name is taken by another part, or the part has no
+                state to save.
+        """
+        if isinstance(part, torch.Generator | np.random.Generator | random.Random):
+            part = GeneratorState(part)
+        if not isinstance(part, Stateful):
+            message = (
+                f"cannot track {name!r}: a {type(part).__name__} has no state_dict() "
+                "and load_state_dict(). Give it both, or track what it holds."
+            )
+            raise CheckpointError(message)
+        if self.others.get(name, part) != part:
+            message = f"{name!r} is tracked already: give this part another name"
+            raise CheckpointError(message)
+        self.others[name] = part
+
+    def optimizers(self) -> Iterator[torch.optim.Optimizer]:
+        """The torch optimizers inside ``optimizer``."""
+        yield from _unwrap(self.optimizer)
+
+    def schedulers_state(self) -> Any:
+        """States of the schedules in the same arrangement."""
+        if isinstance(self.param_schedulers, Mapping):
+            return {
+                name: [one.state_dict() for one in some]
+                for name, some in self.param_schedulers.items()
+            }
+        return [one.state_dict() for one in self.param_schedulers]
+
+    def load_schedulers(self, saved: Any) -> None:
+        """Put states of the schedules back.
+
+        Raises:
+            CheckpointError: Their number or arrangement is another one.
+        """
+        mine: Any = self.param_schedulers
+        pairs = {"": (mine, saved)}
+        fits = isinstance(mine, Mapping) == isinstance(saved, Mapping)
+        if fits and isinstance(mine, Mapping):
+            fits = set(mine) == set(saved)
+            pairs = {name: (mine[name], saved.get(name)) for name in mine}
+        for have, want in pairs.values():
+            fits = fits and len(have) == len(want)
+        if not fits:
+            message = (
+                f"param_schedulers: the run has {_shape(mine)}, the checkpoint "
+                f"{_shape(saved)}. Resume with the schedules it was saved with, or "
+                "pass resume_param_scheduler=False."
+            )
+            raise CheckpointError(message)
+        for have, want in pairs.values():
+            for schedule, state in zip(have, want, strict=True):
+                schedule.load_state_dict(state)
+
+    def gradients(self) -> Any:
+        """Gradients of an open accumulation window; ``None`` outside one."""
+        state = getattr(self.optimizer, "gradient_state", None)
+        return None if state is None else state()
+
+    def load_gradients(self, saved: Any) -> None:
+        """Put gradients of an open accumulation window back."""
+        load = getattr(self.optimizer, "load_gradient_state", None)
+        if load is not None:
+            load(saved)
+
+
+def _unwrap(optimizer: Any) -> Iterator[torch.optim.Optimizer]:
+    if isinstance(optimizer, torch.optim.Optimizer):
+        yield optimizer
+    elif isinstance(optimizer, Mapping):
+        for one in optimizer.values():
+            yield from _unwrap(one)
+    elif hasattr(optimizer, "optimizer"):
+        yield from _unwrap(optimizer.optimizer)
+
+
+def _shape(schedules: Any) -> str:
+    if isinstance(schedules, Mapping):
+        return str({name: len(some) for name, some in schedules.items()})
+    return str(len(schedules))

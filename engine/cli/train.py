@@ -1,0 +1,43 @@
+"""``engine train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from engine.checkpoint import find_latest_checkpoint
+from engine.cli.config_file import load_config
+from engine.runner import Runner
+
+__all__ = ["run"]
+
+
+def run(config: Path, *, work_dir: Path | None, resume: bool) -> None:
+    """Train what a config describes, and say where everything lies."""
+    cfg = load_config(config, work_dir=work_dir)
+    if resume:
+        cfg["resume"] = True
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    state = runner.state
+    typer.echo(
+        f"\nTrained {state.epoch} epochs, {state.iteration} iterations, "
+        f"{state.samples} samples in {state.elapsed_seconds:.1f} s."
+    )
+    show_places(runner)
+    latest = find_latest_checkpoint(runner.work_dir)
+    if latest is not None:
+        typer.echo(f"  newest      {latest}")
+
+
+def show_places(runner: Runner) -> None:
+    """Print where a run's files lie."""
+    log = runner.log_dir / f"{runner.log_dir.name}.log.jsonl"
+    for name, path in (
+        ("checkpoints", runner.work_dir),
+        ("log", log),
+        ("metrics", runner.log_dir / "vis_data" / "scalars.json"),
+    ):
+        if path.exists():
+            typer.echo(f"  {name:<11} {path}")

@@ -1,0 +1,29 @@
+"""Order of samples, the cursor that reads from any place, collation."""
+
+from engine.dataset.collate import count_samples, default_collate, pseudo_collate
+from engine.dataset.loader import Cursor, LoaderCursor, ReplayCursor, open_cursor
+from engine.dataset.order import (
+    global_position,
+    padded_length,
+    permutation,
+    rank_indices,
+)
+from engine.dataset.sample_randomness import PlacedDataset, SampleRandomness
+from engine.dataset.sampler import DefaultSampler
+
+__all__ = [
+    "Cursor",
+    "DefaultSampler",
+    "LoaderCursor",
+    "PlacedDataset",
+    "ReplayCursor",
+    "SampleRandomness",
+    "count_samples",
+    "default_collate",
+    "global_position",
+    "open_cursor",
+    "padded_length",
+    "permutation",
+    "pseudo_collate",
+    "rank_indices",
+]

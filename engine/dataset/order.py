@@ -1,0 +1,82 @@
+"""Which sample stands where: pure functions of seed, epoch, length, rank and world.
+
+The global order of an epoch is a permutation. Ranks take every ``world``-th place of
+it, so position ``k`` of rank ``r`` is place ``k * world + r``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+__all__ = ["global_position", "padded_length", "permutation", "rank_indices"]
+
+
+def permutation(length: int, *, seed: int, epoch: int) -> list[int]:
+    """The order of an epoch: ``torch.randperm`` from a generator seeded ``seed+epoch``.
+
+    Args:
+        length: Samples, at least 0.
+        seed: The run's seed.
+        epoch: Pass over the data, from 0.
+
+    >>> permutation(5, seed=0, epoch=0) == permutation(5, seed=0, epoch=0)
+    True
+    """
+    generator = torch.Generator()
+    generator.manual_seed(seed + epoch)
+    order: list[int] = torch.randperm(length, generator=generator).tolist()
+    return order
+
+
+def padded_length(length: int, *, world: int, round_up: bool) -> int:
+    """Places in the global order, padding included.
+
+    >>> padded_length(10, world=4, round_up=True), padded_length(10, world=4, round_up=False)
+    (12, 10)
+    """
+    return math.ceil(length / world) * world if round_up else length
+
+
+def rank_indices(
+    length: int,
+    *,
+    seed: int,
+    epoch: int,
+    shuffle: bool,
+    rank: int = 0,
+    world: int = 1,
+    round_up: bool = True,
+) -> list[int]:
+    """Indices of the samples that one rank sees in an epoch, in order.
+
+    Args:
+        length: Samples in the dataset.
+        seed: The run's seed.
+        epoch: Pass over the data, from 0.
+        shuffle: Permute, or keep the dataset's order.
+        rank: Which rank, below ``world``.
+        world: Number of ranks.
+        round_up: Repeat samples from the start until every rank has as many.
+
+    >>> rank_indices(5, seed=0, epoch=0, shuffle=False, rank=1, world=2)
+    [1, 3, 0]
+    """
+    order: Sequence[int] = range(length)
+    if shuffle:
+        order = permutation(length, seed=seed, epoch=epoch)
+    places = padded_length(length, world=world, round_up=round_up)
+    if places > length > 0:
+        order = (list(order) * math.ceil(places / length))[:places]
+    return list(order[rank:places:world])
+
+
+def global_position(index: int, *, rank: int, world: int) -> int:
+    """Place in the global order of a rank's ``index``-th sample.
+
+    >>> [global_position(k, rank=1, world=2) for k in range(3)]
+    [1, 3, 5]
+    """
+    return index * world + rank

@@ -1,0 +1,77 @@
+"""Samplers whose order is a function of seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+
+from torch.utils.data import Sampler
+
+from engine.dataset.order import padded_length, rank_indices
+from engine.dist import get_dist_info
+from engine.errors import DataError
+from engine.registry import DATA_SAMPLERS
+from engine.state import draw_seed
+
+__all__ = ["DefaultSampler"]
+
+
+@DATA_SAMPLERS.register_module()
+class DefaultSampler(Sampler[int]):
+    """Each epoch a new permutation; ranks take every ``world``-th place of it.
+
+    Args:
+        dataset: What is sampled; only its length is used.
+        shuffle: Permute, or keep the dataset's order.
+        seed: The run's seed; ``None`` draws one.
+        round_up: Repeat samples from the start until every rank has as many.
+
+    Raises:
+        DataError: The dataset is empty.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        shuffle: bool = True,
+        seed: int | None = None,
+        round_up: bool = True,
+    ) -> None:
+        if len(dataset) == 0:
+            message = (
+                f"{type(dataset).__name__} is empty: a sampler needs at least one "
+                "sample"
+            )
+            raise DataError(message)
+        self.rank, self.world_size = get_dist_info()
+        self.length = len(dataset)
+        self.shuffle = shuffle
+        self.seed = draw_seed() if seed is None else seed
+        self.round_up = round_up
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration gives."""
+        self.epoch = epoch
+
+    def indices(self, epoch: int) -> list[int]:
+        """This rank's indices of any epoch, in order."""
+        return rank_indices(
+            self.length,
+            seed=self.seed,
+            epoch=epoch,
+            shuffle=self.shuffle,
+            rank=self.rank,
+            world=self.world_size,
+            round_up=self.round_up,
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        """This rank's indices of the chosen epoch."""
+        return iter(self.indices(self.epoch))
+
+    def __len__(self) -> int:
+        """How many indices this rank gets."""
+        places = padded_length(
+            self.length, world=self.world_size, round_up=self.round_up
+        )
+        return len(range(self.rank, places, self.world_size))

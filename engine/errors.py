@@ -1,0 +1,168 @@
+"""Every error that the engine raises on purpose.
+
+The tree; each leaf also derives from the built-in a caller would catch::
+
+    EngineError
+    ├── ConfigError (ValueError)       a run that cannot be built from what was given
+    ├── RegistryError
+    │   ├── UnknownNameError (LookupError)   no class is registered under the name
+    │   └── DuplicateNameError (ValueError)  the name is taken
+    ├── StateError (RuntimeError)      a move that the state machine does not allow
+    ├── SerializationError (ValueError)      saved data that does not fit its class
+    ├── EventError (ValueError)        an event, filter or handler that cannot work
+    ├── HookError (TypeError)          a hook that is none, or whose methods do not fit
+    ├── PriorityError (ValueError)     a priority outside 0-100
+    ├── ContextError (AttributeError)  a handler asks for what its run does not have
+    ├── DataError (ValueError)         data that is empty, or ends early
+    ├── ModelError (TypeError)         a model without the step that a loop needs
+    ├── OptimizerError (ValueError)    settings of an optimizer wrapper
+    ├── ScheduleError (ValueError)     settings of a schedule
+    ├── MetricError (ValueError)       metrics that clash, are missing or are not finished
+    └── CheckpointError (RuntimeError)
+        ├── CheckpointNotFoundError (FileNotFoundError)
+        └── CheckpointDamagedError      empty, truncated, or not a checkpoint at all
+
+Each takes one positional message, so errors survive pickling from loader workers.
+A message says where, what was found, what is allowed, and what to do.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "CheckpointDamagedError",
+    "CheckpointError",
+    "CheckpointNotFoundError",
+    "ConfigError",
+    "ContextError",
+    "DataError",
+    "DuplicateNameError",
+    "EngineError",
+    "EventError",
+    "HookError",
+    "MetricError",
+    "ModelError",
+    "OptimizerError",
+    "PriorityError",
+    "RegistryError",
+    "ScheduleError",
+    "SerializationError",
+    "StateError",
+    "UnknownNameError",
+    "add_note",
+    "did_you_mean",
+]
+
+
+class EngineError(Exception):
+    """Base of every error that the engine raises on purpose."""
+
+
+class ConfigError(EngineError, ValueError):
+    """A run cannot be built from what was given."""
+
+
+class RegistryError(EngineError):
+    """A registry was asked for something it cannot do."""
+
+
+class UnknownNameError(RegistryError, LookupError):
+    """No class is registered under the name."""
+
+
+class DuplicateNameError(RegistryError, ValueError):
+    """The name is already taken in the registry."""
+
+
+class StateError(EngineError, RuntimeError):
+    """The state machine does not allow this; nothing was changed."""
+
+
+class SerializationError(EngineError, ValueError):
+    """Saved data does not fit the class that should hold it."""
+
+
+class EventError(EngineError, ValueError):
+    """An event, a filter or a handler's signature cannot work."""
+
+
+class HookError(EngineError, TypeError):
+    """An object is no hook, or one of its methods does not fit its event."""
+
+
+class PriorityError(EngineError, ValueError):
+    """A priority is neither a name, a member, nor an int from 0 to 100."""
+
+
+class ContextError(EngineError, AttributeError):
+    """A handler asks for something that its run does not have."""
+
+
+class DataError(EngineError, ValueError):
+    """Data is empty, ends early, or cannot be read from a position."""
+
+
+class ModelError(EngineError, TypeError):
+    """A model lacks the step that a loop needs."""
+
+
+class OptimizerError(EngineError, ValueError):
+    """An optimizer wrapper cannot work with these settings."""
+
+
+class ScheduleError(EngineError, ValueError):
+    """A schedule cannot work with these settings."""
+
+
+class MetricError(EngineError, ValueError):
+    """Metrics clash, are missing, or were given nothing."""
+
+
+class CheckpointError(EngineError, RuntimeError):
+    """A checkpoint cannot be written or does not fit the run."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """There is no checkpoint at the path."""
+
+
+class CheckpointDamagedError(CheckpointError):
+    """A file is empty, truncated, or not a checkpoint at all."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question that names the nearest known name, or nothing.
+
+    Returns:
+        ``" Did you mean 'x'?"`` with a leading blank, or ``""`` if nothing is near.
+
+    >>> did_you_mean("CheckpointHok", ["CheckpointHook", "LoggerHook"])
+    " Did you mean 'CheckpointHook'?"
+    >>> did_you_mean("zzz", ["CheckpointHook"])
+    ''
+    """
+    near = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Append a line to what an error's traceback shows (PEP 678).
+
+    Also on Python 3.10, which has no ``add_note`` and prints none, but where tests and
+    the command line can read ``__notes__``.
+
+    >>> error = ValueError("no")
+    >>> add_note(error, "in a test")
+    >>> error.__notes__
+    ['in a test']
+    """
+    if hasattr(error, "add_note"):
+        error.add_note(note)
+    else:
+        notes = [*getattr(error, "__notes__", ()), note]
+        error.__notes__ = notes

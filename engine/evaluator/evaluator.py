@@ -1,0 +1,211 @@
+"""Several metrics as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import MetricError, did_you_mean
+from engine.evaluator.metric import BaseMetric
+from engine.registry import EVALUATOR
+
+if TYPE_CHECKING:
+    from engine.typing import Batch
+
+__all__ = ["Evaluator", "get_metric_value"]
+
+
+@EVALUATOR.register_module()
+class Evaluator:
+    """Hands each batch to all metrics and merges what they compute.
+
+    Args:
+        metrics: One metric, or a sequence of them. Each reports keys of its own.
+
+    Attributes:
+        metrics: The metrics, as a list.
+
+    Raises:
+        MetricError: Something among ``metrics`` is no :class:`BaseMetric`.
+    """
+
+    def __init__(self, metrics: BaseMetric | Sequence[BaseMetric]) -> None:
+        given: Sequence[Any] = (
+            metrics if isinstance(metrics, (list, tuple)) else [metrics]
+        )
+        for index, metric in enumerate(given):
+            if not isinstance(metric, BaseMetric):
+                raise MetricError(_no_metric(index, metric))
+        self.metrics: list[BaseMetric] = list(given)
+        self._dataset_meta: Mapping[str, Any] | None = None
+
+    @property
+    def dataset_meta(self) -> Mapping[str, Any] | None:
+        """What the dataset says of itself; setting it hands it on to all metrics."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: Mapping[str, Any] | None) -> None:
+        self._dataset_meta = dataset_meta
+        for metric in self.metrics:
+            metric.dataset_meta = dataset_meta
+
+    def process(self, data_samples: Iterable[Any], data_batch: Batch = None) -> None:
+        """Hand one batch to all metrics.
+
+        Args:
+            data_samples: What the model returned for the batch, one element per
+                sample or whatever the metrics expect. Elements that have a
+                ``to_dict()`` are replaced by what that gives.
+            data_batch: The batch as the loader gave it.
+
+        Raises:
+            MetricError: ``data_samples`` is a single thing, not several.
+        """
+        # Walking a mapping or a text would hand its keys or letters to the metrics.
+        if isinstance(data_samples, (Mapping, str, bytes)) or not isinstance(
+            data_samples, Iterable
+        ):
+            msg = (
+                f"Evaluator.process: data_samples is a {type(data_samples).__name__}, "
+                "but a sequence is needed, such as one element per sample. Let the "
+                "model's val_step and test_step return a list."
+            )
+            raise MetricError(msg)
+        samples = [
+            sample.to_dict() if hasattr(sample, "to_dict") else sample
+            for sample in data_samples
+        ]
+        for metric in self.metrics:
+            metric.process(data_batch, samples)
+
+    def evaluate(self, size: int) -> dict[str, Any]:
+        """Compute all metrics and forget their results.
+
+        Args:
+            size: Samples in the dataset, at least 0.
+
+        Returns:
+            Values of all metrics by name, in the metrics' order.
+
+        Raises:
+            MetricError: Two metrics report the same name, or one cannot be computed.
+        """
+        values: dict[str, Any] = {}
+        owners: dict[str, str] = {}
+        for index, metric in enumerate(self.metrics):
+            owner = f"metrics[{index}] ({type(metric).__name__})"
+            for key, value in metric.evaluate(size).items():
+                if key in values:
+                    msg = (
+                        f"{owners[key]} and {owner} both report {key!r}. Give one of "
+                        f"them another prefix: {type(metric).__name__}(prefix=...)."
+                    )
+                    raise MetricError(msg)
+                values[key] = value
+                owners[key] = owner
+        return values
+
+    def reset(self) -> None:
+        """Forget half-gathered results, for an evaluation that starts anew."""
+        for metric in self.metrics:
+            metric.reset()
+
+    def offline_evaluate(
+        self,
+        data_samples: Sequence[Any],
+        data: Sequence[Any] | None = None,
+        chunk_size: int = 1,
+    ) -> dict[str, Any]:
+        """Evaluate predictions that were kept, without a model.
+
+        Results of a half-done evaluation are forgotten first.
+
+        Args:
+            data_samples: The predictions, one element per sample.
+            data: What they were predicted from, as many; metrics get ``None`` without.
+            chunk_size: How many are handed to the metrics at a time, at least 1.
+
+        Returns:
+            Values of all metrics by name.
+
+        Raises:
+            MetricError: ``data`` is not as long as ``data_samples``, or ``chunk_size``
+                is below 1.
+        """
+        size = len(data_samples)
+        if data is not None and len(data) != size:
+            msg = (
+                f"Evaluator.offline_evaluate: {size} data_samples but {len(data)} "
+                "data. Give one of data for each of data_samples, or no data."
+            )
+            raise MetricError(msg)
+        if chunk_size < 1:
+            msg = (
+                f"Evaluator.offline_evaluate: chunk_size is {chunk_size}, but it is "
+                "a number of samples, at least 1."
+            )
+            raise MetricError(msg)
+        self.reset()
+        # Walked rather than sliced: a dataset has no slices.
+        samples = iter(data_samples)
+        batches = None if data is None else iter(data)
+        for start in range(0, size, chunk_size):
+            count = min(chunk_size, size - start)
+            batch = None if batches is None else list(islice(batches, count))
+            self.process(list(islice(samples, count)), batch)
+        return self.evaluate(size)
+
+
+def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
+    """The value that ``indicator`` means among an evaluation's values.
+
+    Args:
+        indicator: A whole name (``"val/acc"``), or the part behind the last slash.
+        metrics: Values by name, as :meth:`Evaluator.evaluate` returns them.
+
+    Raises:
+        MetricError: No name fits, or several do.
+
+    >>> get_metric_value("acc", {"digits/acc": 0.5, "digits/loss": 2.0})
+    0.5
+    """
+    if "/" in indicator:
+        found = [key for key in metrics if key == indicator]
+    else:
+        found = [key for key in metrics if key.rpartition("/")[2] == indicator]
+    if len(found) == 1:
+        return metrics[found[0]]
+    if found:
+        msg = (
+            f"the metric {indicator!r} is ambiguous: {_names(found)} are all called "
+            "so. Write the whole name, and give each metric a prefix."
+        )
+        raise MetricError(msg)
+    near = did_you_mean(indicator, [*metrics, *(k.rpartition("/")[2] for k in metrics)])
+    known = _names(metrics) if metrics else "none at all"
+    msg = f"no metric is called {indicator!r}.{near} The evaluation gave {known}."
+    raise MetricError(msg)
+
+
+def _names(keys: Iterable[str]) -> str:
+    return ", ".join(map(repr, keys))
+
+
+def _no_metric(index: int, found: object) -> str:
+    """What to say of something that is no metric."""
+    kind = type(found)
+    if isinstance(found, Mapping):
+        advice = "Build it first: METRICS.build(spec)."
+    elif isinstance(found, type):
+        advice = f"Make one of the class: {found.__name__}(...)."
+    else:
+        advice = (
+            "Write a subclass of BaseMetric with process(data_batch, data_samples) and "
+            "compute_metrics(results)."
+        )
+    return (
+        f"Evaluator: metrics[{index}] is a {kind.__module__}.{kind.__qualname__}, but "
+        f"finished engine.evaluator.BaseMetric objects are needed. {advice}"
+    )

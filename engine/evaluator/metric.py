@@ -1,0 +1,140 @@
+"""What a metric is: batches in, one mapping of values out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from engine.errors import MetricError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.typing import Batch
+
+__all__ = ["BaseMetric"]
+
+
+class BaseMetric(ABC):
+    """Base of users' metrics.
+
+    A subclass puts what it needs of each batch into ``self.results``, one element per
+    sample or per batch, and turns the list into values at the end.
+
+    >>> class Accuracy(BaseMetric):
+    ...     def process(self, data_batch, data_samples):
+    ...         for sample in data_samples:
+    ...             hits = sample["outputs"].argmax(1) == sample["targets"]
+    ...             self.results += hits.tolist()
+    ...
+    ...     def compute_metrics(self, results):
+    ...         return {"acc": sum(results) / len(results)}
+    >>> import torch
+    >>> metric = Accuracy(prefix="val")
+    >>> metric.process(
+    ...     None, [{"outputs": torch.eye(2), "targets": torch.tensor([0, 0])}]
+    ... )
+    >>> metric.evaluate(size=2)
+    {'val/acc': 0.5}
+
+    Args:
+        collect_device: ``"cpu"`` or ``"gpu"``, the place where several ranks' results
+            would meet. One process has nothing to collect.
+        prefix: Put before each key as ``prefix/key``. ``None`` or ``""``: the class's
+            ``default_prefix``, if it has one.
+
+    Attributes:
+        results: What :meth:`process` has put in since the last evaluation.
+
+    Raises:
+        MetricError: ``collect_device`` is something else.
+    """
+
+    default_prefix: ClassVar[str | None] = None
+    """The prefix of metrics that were given none."""
+
+    def __init__(self, collect_device: str = "cpu", prefix: str | None = None) -> None:
+        if collect_device not in {"cpu", "gpu"}:
+            msg = (
+                f"{type(self).__name__}: collect_device is {collect_device!r}, but it "
+                "is 'cpu' or 'gpu'."
+            )
+            raise MetricError(msg)
+        self.collect_device = collect_device
+        self.prefix = prefix or self.default_prefix
+        self.results: list[Any] = []
+        self._dataset_meta: Mapping[str, Any] | None = None
+
+    @property
+    def dataset_meta(self) -> Mapping[str, Any] | None:
+        """What the dataset says of itself, such as its class names."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: Mapping[str, Any] | None) -> None:
+        self._dataset_meta = dataset_meta
+
+    @abstractmethod
+    def process(self, data_batch: Batch, data_samples: Sequence[Any]) -> None:
+        """Add to ``self.results`` what the metric needs of one batch.
+
+        Args:
+            data_batch: The batch as the loader gave it.
+            data_samples: What the model's ``val_step`` or ``test_step`` returned for
+                it; elements that have a ``to_dict()`` come as what that gives.
+        """
+
+    @abstractmethod
+    def compute_metrics(self, results: list[Any]) -> Mapping[str, Any]:
+        """Turn the results into values.
+
+        Args:
+            results: What :meth:`process` added, in order, as a list of its own.
+
+        Returns:
+            Values by name, without the prefix.
+        """
+
+    def evaluate(self, size: int) -> dict[str, Any]:
+        """Compute the values over all batches and forget the results.
+
+        Args:
+            size: Samples in the dataset, at least 0. Results beyond it are padding
+                and are cut off, so no sample may add more than one.
+
+        Returns:
+            Values by ``prefix/key``, or by ``key`` without a prefix.
+
+        Raises:
+            MetricError: ``size`` is above 0 but there are no results, or
+                :meth:`compute_metrics` returned no mapping.
+        """
+        name = type(self).__name__
+        if size > 0 and not self.results:
+            msg = (
+                f"{name}.evaluate: the dataset has {size} samples, but there is "
+                f"nothing in self.results. {name}.process must be called for each "
+                "batch, and must append to self.results."
+            )
+            raise MetricError(msg)
+        # Several ranks' results would be collected here.
+        values = self.compute_metrics(self.results[:size])
+        if not isinstance(values, Mapping):
+            msg = (
+                f"{name}.compute_metrics returned {values!r}, a "
+                f"{type(values).__name__}, but values by name are needed: "
+                'return a dict such as {"acc": 0.9}.'
+            )
+            raise MetricError(msg)
+        self.reset()
+        if self.prefix is None:
+            return dict(values)
+        return {f"{self.prefix}/{key}": value for key, value in values.items()}
+
+    def reset(self) -> None:
+        """Forget the results, for an evaluation that starts anew.
+
+        A subclass that remembers more than ``self.results`` forgets that here too.
+        """
+        self.results.clear()

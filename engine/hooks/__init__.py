@@ -1,0 +1,27 @@
+"""Hooks: objects with methods for events, and those that come with the engine."""
+
+from engine.hooks.checkpoint import CheckpointHook
+from engine.hooks.hook import Hook
+from engine.hooks.hook_set import HookRecord, HookSet
+from engine.hooks.iter_timer import IterTimerHook
+from engine.hooks.logger import LoggerHook
+from engine.hooks.param_scheduler import ParamSchedulerHook
+from engine.hooks.points import POINTS, Point
+from engine.hooks.runtime_info import RuntimeInfoHook
+from engine.hooks.sampler_seed import DistSamplerSeedHook
+from engine.hooks.translate import HookNameWarning
+
+__all__ = [
+    "POINTS",
+    "CheckpointHook",
+    "DistSamplerSeedHook",
+    "Hook",
+    "HookNameWarning",
+    "HookRecord",
+    "HookSet",
+    "IterTimerHook",
+    "LoggerHook",
+    "ParamSchedulerHook",
+    "Point",
+    "RuntimeInfoHook",
+]

@@ -1,0 +1,198 @@
+"""All hooks of a run, by unique name, in order, on the buses of its engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import frozen
+
+from engine.errors import HookError, add_note
+from engine.events import Bus, Handle, Priority, describe_priority, get_priority
+from engine.hooks.hook import Hook
+from engine.hooks.points import POINTS
+from engine.hooks.translate import check_names, register
+from engine.typing import Stateful
+
+__all__ = ["HookRecord", "HookSet"]
+
+
+@frozen
+class HookRecord:
+    """One registered hook.
+
+    Args:
+        name: Unique in the run; keys its state in checkpoints.
+        hook: The hook.
+        priority: From 0, the first, to 100.
+    """
+
+    name: str
+    hook: Hook
+    priority: int
+
+
+class HookSet:
+    """The hooks of one run.
+
+    Args:
+        context: What hook methods get as ``runner``.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._records: list[HookRecord] = []
+        self._buses: dict[str, Bus] = {}
+        self._handles: list[Handle] = []
+
+    def add(
+        self,
+        hook: Hook,
+        priority: int | str | Priority | None = None,
+        name: str | None = None,
+    ) -> HookRecord:
+        """Register a hook on every engine of the run.
+
+        Args:
+            hook: The hook.
+            priority: When it runs; ``None``: the hook's own.
+            name: Unique name; ``None``: its class's, numbered if that is taken.
+
+        Raises:
+            HookError: It is no hook, is registered already, or a method does not take
+                what its event gives.
+            PriorityError: The priority is none.
+        """
+        if not isinstance(hook, Hook):
+            hint = " Give an instance, not the class." if isinstance(hook, type) else ""
+            message = (
+                f"{hook!r} is no hook: expected an object of a class derived from "
+                f"Hook.{hint}"
+            )
+            raise HookError(message)
+        if any(record.hook is hook for record in self._records):
+            message = f"this {type(hook).__name__} is registered already"
+            raise HookError(message)
+        check_names(hook)
+        number = get_priority(hook.priority if priority is None else priority)
+        record = HookRecord(self._unique(name or type(hook).__name__), hook, number)
+        for mode, bus in self._buses.items():
+            self._handles += register(hook, bus, mode, self._context, number)
+        self._records.append(record)
+        self._records.sort(key=lambda one: one.priority)  # stable: then registration
+        return record
+
+    def connect(self, mode: str, bus: Bus) -> None:
+        """Put all hooks, those of now and those to come, on an engine's bus too."""
+        self._buses[mode] = bus
+        for record in self._records:
+            self._handles += register(
+                record.hook, bus, mode, self._context, record.priority
+            )
+
+    def release(self) -> list[HookRecord]:
+        """Let go of all hooks, so that another run can take them; returns them."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        records, self._records = self._records, []
+        return records
+
+    def _unique(self, wanted: str) -> str:
+        taken = {record.name for record in self._records}
+        name, number = wanted, 2
+        while name in taken:
+            name, number = f"{wanted}_{number}", number + 1
+        return name
+
+    # -- look-up ----------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[HookRecord]:
+        """The records in running order."""
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def hooks(self) -> list[Hook]:
+        """The hooks in running order."""
+        return [record.hook for record in self._records]
+
+    def name_of(self, hook: object) -> str:
+        """The unique name of a registered hook.
+
+        Raises:
+            HookError: It is not registered in this run.
+        """
+        for record in self._records:
+            if record.hook is hook:
+                return record.name
+        message = f"{type(hook).__name__} is not registered in this run"
+        raise HookError(message)
+
+    def find(self, name: str) -> Hook | None:
+        """The hook of that unique name, if there is one."""
+        return next((one.hook for one in self._records if one.name == name), None)
+
+    # -- calls by name ----------------------------------------------------------
+
+    def call(self, name: str, **kwargs: Any) -> None:
+        """Call ``name`` on every hook that has it, in order: a point of a user's own."""
+        for record in list(self._records):
+            method = getattr(record.hook, name, None)
+            if not callable(method):
+                continue
+            try:
+                method(self._context, **kwargs)
+            except BaseException as error:
+                add_note(error, f"in {type(record.hook).__name__}.{name}")
+                raise
+
+    def info(self) -> str:
+        """A listing of which hook runs at which event, in order, for people."""
+        stages = []
+        for point in POINTS:
+            lines = [
+                f"({describe_priority(record.priority):<12}) "
+                f"{type(record.hook).__name__:<35}"
+                for record in self._records
+                if point in record.hook.get_triggered_stages()
+            ]
+            if lines:
+                stages.append("\n".join([f"{point}:", *lines]))
+        return "\n -------------------- \n".join(stages)
+
+    # -- memory -----------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of each hook that remembers, by unique name."""
+        return {
+            record.name: record.hook.state_dict()
+            for record in self._records
+            if isinstance(record.hook, Stateful)
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> list[str]:
+        """Put states back.
+
+        Returns:
+            Remarks on states without a hook, and on hooks without a state.
+        """
+        remarks = []
+        remembering = {
+            record.name: record.hook
+            for record in self._records
+            if isinstance(record.hook, Stateful)
+        }
+        for name, hook in remembering.items():
+            if name in state_dict:
+                hook.load_state_dict(state_dict[name])
+            else:
+                remarks.append(f"hook {name!r} is new: it starts without memory")
+        remarks += [
+            f"hook {name!r} is gone: its state is dropped"
+            for name in state_dict
+            if name not in remembering
+        ]
+        return remarks

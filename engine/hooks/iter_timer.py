@@ -1,0 +1,68 @@
+"""Measures where the time of an iteration goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import Any, ClassVar
+
+from engine.events import Priority
+from engine.hooks.hook import Hook
+from engine.registry import HOOKS
+from engine.state import RunContext
+from engine.typing import Batch
+
+__all__ = ["IterTimerHook"]
+
+
+@HOOKS.register_module()
+class IterTimerHook(Hook):
+    """Measures where the time of an iteration goes.
+
+    Scalars, in seconds: ``MODE/time`` from one iteration's end to the next's,
+    ``MODE/data_time`` of that waiting for the batch. The fact ``eta``: seconds that
+    training will still take, from this process's mean.
+    """
+
+    priority: ClassVar[Priority] = Priority.NORMAL
+
+    def __init__(self) -> None:
+        self._last = perf_counter()
+        self._began = self._last
+        self._first_iter = 0
+
+    def before_train(self, runner: RunContext) -> None:
+        """Begin to measure this process's mean."""
+        self._began = perf_counter()
+        self._first_iter = runner.iter
+
+    def _before_epoch(self, runner: RunContext, mode: str = "train") -> None:
+        self._last = perf_counter()
+
+    def _before_iter(
+        self,
+        runner: RunContext,
+        batch_idx: int,
+        data_batch: Batch = None,
+        mode: str = "train",
+    ) -> None:
+        waited = perf_counter() - self._last
+        runner.message_hub.update_scalar(f"{mode}/data_time", waited)
+
+    def _after_iter(
+        self,
+        runner: RunContext,
+        batch_idx: int,
+        data_batch: Batch = None,
+        outputs: Mapping[str, Any] | Sequence[Any] | None = None,
+        mode: str = "train",
+    ) -> None:
+        now = perf_counter()
+        hub = runner.message_hub
+        hub.update_scalar(f"{mode}/time", now - self._last)
+        self._last = now
+        if mode == "train":
+            done = runner.iter + 1
+            mean = (now - self._began) / (done - self._first_iter)
+            left = max(runner.max_iters - done, 0)
+            hub.update_info("eta", mean * left, resumed=False)

@@ -1,0 +1,48 @@
+"""Steps the schedules of learning rates and momenta."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from engine.events import Priority
+from engine.hooks.hook import Hook
+from engine.registry import HOOKS
+from engine.state import RunContext
+from engine.typing import Batch
+
+__all__ = ["ParamSchedulerHook"]
+
+
+@HOOKS.register_module()
+class ParamSchedulerHook(Hook):
+    """Steps the schedules: each after an epoch or after an iteration, as it says."""
+
+    priority: ClassVar[Priority] = Priority.LOW
+
+    def after_train_iter(
+        self,
+        runner: RunContext,
+        batch_idx: int,
+        data_batch: Batch = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Step the schedules that go by iteration."""
+        for schedule in _all(runner.param_schedulers):
+            # torch's own schedulers have no by_epoch and go by epoch
+            if not getattr(schedule, "by_epoch", True):
+                schedule.step()
+
+    def after_train_epoch(self, runner: RunContext) -> None:
+        """Step the schedules that go by epoch."""
+        for schedule in _all(runner.param_schedulers):
+            if getattr(schedule, "by_epoch", True):
+                schedule.step()
+
+
+def _all(schedules: Any) -> Iterator[Any]:
+    if isinstance(schedules, Mapping):
+        for some in schedules.values():
+            yield from some
+    else:
+        yield from schedules or ()

@@ -1,0 +1,108 @@
+"""Writes to the message hub where the run is, its learning rate and its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from engine.events import Priority
+from engine.hooks.hook import Hook
+from engine.registry import HOOKS
+from engine.state import RunContext
+from engine.typing import Batch
+
+__all__ = ["RuntimeInfoHook"]
+
+
+@HOOKS.register_module()
+class RuntimeInfoHook(Hook):
+    """Writes to the message hub where the run is, its learning rate and its losses.
+
+    Scalars: ``train/lr`` (``train/NAME.lr`` of several optimizers), ``train/KEY`` for
+    each number that the training step returned, ``val/KEY`` and ``test/KEY`` for each
+    metric. Facts: ``epoch``, ``iter``, ``max_epochs``, ``max_iters``, ``seed``.
+    """
+
+    priority: ClassVar[Priority] = Priority.VERY_HIGH
+
+    def before_run(self, runner: RunContext) -> None:
+        """Note the seed."""
+        runner.message_hub.update_info("seed", runner.state.seed)
+
+    def before_train(self, runner: RunContext) -> None:
+        """Note where training begins and how far it goes."""
+        runner.message_hub.update_info_dict(
+            {
+                "epoch": runner.epoch,
+                "iter": runner.iter,
+                "max_epochs": runner.max_epochs,
+                "max_iters": runner.max_iters,
+            }
+        )
+
+    def before_train_epoch(self, runner: RunContext) -> None:
+        """Note the epoch."""
+        runner.message_hub.update_info("epoch", runner.epoch)
+
+    def before_train_iter(
+        self, runner: RunContext, batch_idx: int, data_batch: Batch = None
+    ) -> None:
+        """Note the iteration and the learning rate that it uses."""
+        hub = runner.message_hub
+        hub.update_info("iter", runner.iter)
+        optimizer = getattr(runner, "optim_wrapper", None)
+        if optimizer is not None:
+            for key, rate in _rates(optimizer).items():
+                hub.update_scalar(key, rate)
+
+    def after_train_iter(
+        self,
+        runner: RunContext,
+        batch_idx: int,
+        data_batch: Batch = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record the numbers that the training step returned."""
+        hub = runner.message_hub
+        if isinstance(outputs, Mapping):
+            for key, value in outputs.items():
+                if _is_scalar(value):
+                    hub.update_scalar(f"train/{key}", value)
+        elif _is_scalar(outputs):
+            hub.update_scalar("train/loss", outputs)  # type: ignore[unreachable]  # a step may return its loss
+
+    def after_val_epoch(
+        self, runner: RunContext, metrics: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record the metrics of a validation."""
+        _record(runner, "val", metrics)
+
+    def after_test_epoch(
+        self, runner: RunContext, metrics: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record the metrics of a test."""
+        _record(runner, "test", metrics)
+
+
+def _rates(optimizer: Any) -> dict[str, float]:
+    if hasattr(optimizer, "param_groups"):
+        return {"train/lr": optimizer.param_groups[0]["lr"]}
+    return {
+        f"train/{name}.lr": one.param_groups[0]["lr"] for name, one in optimizer.items()
+    }
+
+
+def _is_scalar(value: object) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() == 1
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _record(runner: RunContext, mode: str, metrics: Mapping[str, Any] | None) -> None:
+    for key, value in (metrics or {}).items():
+        if _is_scalar(value):
+            runner.message_hub.update_scalar(f"{mode}/{key}", value)
+        else:  # a confusion matrix, a table: shown by who knows it, not resumed
+            runner.message_hub.update_info(f"{mode}/{key}", value, resumed=False)

@@ -1,0 +1,7 @@
+"""The logger of a run: a readable console and a file of JSON lines."""
+
+from __future__ import annotations
+
+from engine.logging.setup import RunLogger, build_logger, close_logger
+
+__all__ = ["RunLogger", "build_logger", "close_logger"]

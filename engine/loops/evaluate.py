@@ -1,0 +1,274 @@
+"""The validator and the tester: one pass over data that changes nothing in training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from ignite.engine import State
+from ignite.metrics import Metric
+from torch import nn
+
+from engine.dataset import count_samples
+from engine.errors import DataError, MetricError, StateError
+from engine.events import Priority
+from engine.loops.clock import Clock
+from engine.loops.context import EngineContext
+from engine.loops.loop import EventEngine
+from engine.state import Phase, RunState, derive_seed, fence, seed_everything
+
+__all__ = ["EvalEngine", "evaluation_mode"]
+
+_PHASES = {"val": Phase.VALIDATING, "test": Phase.TESTING}
+_STREAMS = {"val": 1, "test": 2}  # parts of the seeds, so that they differ
+
+
+class EvalEngine(EventEngine):
+    """Evaluates on an Ignite engine, leaving training as it was.
+
+    Gradients are off and the model is in evaluation mode; the random generators start
+    from (seed, iteration) and are put back afterwards, as is each module's mode.
+
+    Args:
+        step: ``step(validator, batch) -> output``.
+        state: Where the run is; ``None`` begins one with a drawn seed.
+        metrics: Ignite metrics by name, or an ``Evaluator``, which is given each
+            step's output as ``data_samples``.
+        model: Put into evaluation mode while this runs; ``None``: the step sees to it.
+        mode: ``"val"`` or ``"test"``: which hook methods and phase are its.
+        context: What hooks get as ``runner``; ``None`` makes one.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[Any, Any], Any],
+        state: RunState | None = None,
+        *,
+        metrics: Mapping[str, Metric] | Any = None,
+        model: nn.Module | None = None,
+        mode: Literal["val", "test"] = "val",
+        context: Any = None,
+    ) -> None:
+        super().__init__(step, state)
+        if mode not in _PHASES:
+            message = f"mode={mode!r}: an EvalEngine has mode 'val' or 'test'"
+            raise StateError(message)
+        self.mode = mode
+        self.model = model
+        self._done = 0
+        self._samples = 0
+        self.evaluator: Any = None
+        self._set_metrics({} if metrics is None else metrics)
+        name = "validator" if mode == "val" else "tester"
+        self._joined = context is not None
+        self.context = context
+        if context is None:
+            self.context = EngineContext(self.run_state, Clock(self.run_state))
+            setattr(self.context, name, self)
+            self.context.hook_set.connect(mode, self.bus)
+        self._acts = {
+            **{
+                event: self._quick(event)
+                for event in ("STARTED", "GET_BATCH_STARTED", "GET_BATCH_COMPLETED")
+            },
+            "EPOCH_STARTED": self._quick("EPOCH_STARTED"),
+            "ITERATION_STARTED": self._on_iteration_started,
+            "ITERATION_COMPLETED": self._on_iteration_completed,
+            "EPOCH_COMPLETED": self._on_epoch_completed,
+            "COMPLETED": self._quick("COMPLETED"),
+        }
+
+    def _set_metrics(self, metrics: Any) -> None:
+        if not isinstance(metrics, Mapping):
+            for method in ("process", "evaluate"):
+                if not callable(getattr(metrics, method, None)):
+                    message = (
+                        "metrics: expected Ignite metrics by name, or an Evaluator; "
+                        f"found a {type(metrics).__name__} without {method}()"
+                    )
+                    raise MetricError(message)
+            self.evaluator = metrics
+            return
+        for name, metric in metrics.items():
+            if not isinstance(metric, Metric):
+                message = (
+                    f"metrics[{name!r}]: expected an ignite.metrics.Metric, found a "
+                    f"{type(metric).__name__}"
+                )
+                raise MetricError(message)
+            # Before all other handlers, so that those see the metrics' values.
+            self.attach_first(metric, name)
+
+    def attach_first(self, metric: Metric, name: str) -> None:
+        """Attach an Ignite metric ahead of handlers that read its value."""
+        before, self._default_priority = self._default_priority, Priority.HIGHEST
+        try:
+            metric.attach(self, name)
+        finally:
+            self._default_priority = before
+
+    def join(self, context: Any, state: RunState) -> None:
+        """Become part of a run: share its state, hooks and context.
+
+        Raises:
+            StateError: It is part of another run.
+        """
+        if self._joined and self.context is not context:
+            message = "this EvalEngine belongs to another run: make one for each run"
+            raise StateError(message)
+        if not self._joined:
+            for record in self.context.hook_set.release():
+                context.hook_set.add(record.hook, record.priority, record.name)
+            context.hook_set.connect(self.mode, self.bus)
+        self._joined = True
+        self.context, self.run_state = context, state
+
+    def add_hook(
+        self, hook: Any, priority: int | str | Priority | None = None
+    ) -> None:
+        """Register a hook with the run that this engine belongs to."""
+        self.context.hook_set.add(hook, priority)
+
+    # -- running -----------------------------------------------------------------
+
+    @property
+    def length(self) -> int:
+        """Batches of the running or last evaluation; 0 if that is not known."""
+        return self.state.epoch_length or 0
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Values of the last run's metrics."""
+        return self.state.metrics
+
+    def run(  # type: ignore[override]  # an evaluation is one pass, it has no bounds
+        self, data: Iterable[Any], *, epoch_length: int | None = None
+    ) -> State:
+        """Evaluate one pass over ``data``.
+
+        Args:
+            data: Iterable of batches.
+            epoch_length: Batches to use; ``None``: all.
+
+        Returns:
+            Ignite's state; its ``metrics`` holds the values.
+
+        Raises:
+            DataError: There is no batch.
+            StateError: The run is in a phase that does not evaluate.
+        """
+        state = self.run_state
+        leads = state.phase is not Phase.TRAINING
+        outer = state.phase
+        if leads:
+            with self.leading():
+                self._evaluate(data, epoch_length, outer)
+        else:
+            self.bus.rearm()
+            self._evaluate(data, epoch_length, outer)
+        return self.state
+
+    def _evaluate(
+        self, data: Iterable[Any], epoch_length: int | None, outer: Phase
+    ) -> None:
+        state = self.run_state
+        length = _length(data, epoch_length)
+        state.move(_PHASES[self.mode])
+        self._done = self._samples = 0
+        self.state.metrics = {}
+        if self.evaluator is not None:
+            self.evaluator.reset()
+        with fence(), torch.no_grad(), evaluation_mode(self.model):
+            seed_everything(
+                derive_seed(state.seed, state.iteration, _STREAMS[self.mode])
+            )
+            Clock(state).set_evaluation(self, length)
+            self.state.dataloader = data
+            self._turn()
+        if self._done == 0:
+            _refuse_empty(data)
+        state.move(outer)
+
+    # -- events ------------------------------------------------------------------
+
+    def _place(self) -> str:
+        return (
+            f"{_PHASES[self.mode].value} at iteration {self.run_state.iteration}, "
+            f"batch {self._done + 1}"
+        )
+
+    def _count(self, event: str) -> int:
+        if event in ("GET_BATCH_STARTED", "GET_BATCH_COMPLETED", "ITERATION_STARTED"):
+            return self._done + 1
+        return 1
+
+    def _on_iteration_started(self) -> None:
+        run = self.bus.dispatcher("ITERATION_STARTED").run
+        if run is not None:
+            run((self.context, self._done, self.state.batch), self._done + 1)
+
+    def _on_iteration_completed(self) -> None:
+        index = self._done
+        self._done += 1
+        batch, output = self.state.batch, self.state.output
+        if self.evaluator is not None:
+            self._samples += count_samples(batch)
+            self.evaluator.process(data_samples=output, data_batch=batch)
+        run = self.bus.dispatcher("ITERATION_COMPLETED").run
+        if run is not None:
+            run((self.context, index, batch, output), self._done)
+
+    def _on_epoch_completed(self) -> None:
+        if self._done == 0:
+            _refuse_empty(self.state.dataloader)
+        if self.evaluator is not None:
+            self.state.metrics.update(self.evaluator.evaluate(self._size()))
+        run = self.bus.dispatcher("EPOCH_COMPLETED").run
+        if run is not None:
+            run((self.context, self.state.metrics), 1)
+
+    def _size(self) -> int:
+        """Samples that were evaluated; padded ones left out."""
+        dataset = getattr(self.state.dataloader, "dataset", None)
+        complete = self.state.epoch_length == _length(self.state.dataloader, None)
+        if complete and hasattr(dataset, "__len__"):
+            return len(dataset)  # type: ignore[arg-type]  # asked just now
+        return self._samples
+
+
+def _length(data: Any, epoch_length: int | None) -> int | None:
+    try:
+        length = len(data) if hasattr(data, "__len__") else None
+    except TypeError:  # a DataLoader over an iterable dataset without a length
+        length = None
+    if length == 0:
+        _refuse_empty(data)
+    if epoch_length is None:
+        return length
+    return epoch_length if length is None else min(epoch_length, length)
+
+
+def _refuse_empty(data: Any) -> None:
+    dataset = getattr(data, "dataset", data)
+    message = (
+        f"{type(data).__name__} over {type(dataset).__name__} gives no batch: an "
+        "evaluation needs at least one"
+    )
+    raise DataError(message)
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module | None) -> Iterator[None]:
+    """Put a model into evaluation mode, and each of its modules back afterwards."""
+    if model is None:
+        yield
+        return
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

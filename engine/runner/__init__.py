@@ -1,0 +1,30 @@
+"""The Runner, and under MMEngine's names what its users import beside it."""
+
+from engine.checkpoint import find_latest_checkpoint, load_checkpoint, load_state_dict
+from engine.events import Priority, get_priority
+from engine.loops import (
+    BaseLoop,
+    EpochBasedTrainLoop,
+    IterBasedTrainLoop,
+    LogProcessor,
+    TestLoop,
+    ValLoop,
+)
+from engine.runner.runner import Runner
+from engine.state import set_random_seed
+
+__all__ = [
+    "BaseLoop",
+    "EpochBasedTrainLoop",
+    "IterBasedTrainLoop",
+    "LogProcessor",
+    "Priority",
+    "Runner",
+    "TestLoop",
+    "ValLoop",
+    "find_latest_checkpoint",
+    "get_priority",
+    "load_checkpoint",
+    "load_state_dict",
+    "set_random_seed",
+]

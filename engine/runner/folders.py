@@ -1,0 +1,46 @@
+"""The folders of a run, found out to be writable before any work is lost."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from engine.errors import ConfigError
+
+__all__ = ["log_folder", "make_folder"]
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder and prove that files can be written into it.
+
+    Raises:
+        ConfigError: It cannot be made or written.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        message = (
+            f"work_dir {str(folder)!r} cannot be written: {error}. Give a folder that "
+            "you may write."
+        )
+        raise ConfigError(message) from error
+
+
+def log_folder(work_dir: Path, timestamp: str) -> Path:
+    """Make the folder for the logs of a start, named after its time.
+
+    Two starts within one second get folders of their own.
+    """
+    number = 1
+    while True:
+        name = timestamp if number == 1 else f"{timestamp}_{number}"
+        try:
+            (work_dir / name).mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return work_dir / name

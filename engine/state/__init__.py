@@ -1,0 +1,45 @@
+"""Phases, counters, the message hub, randomness and their serialization."""
+
+from engine.state.context import RunContext
+from engine.state.history import HistoryBuffer
+from engine.state.message_hub import MessageHub
+from engine.state.phase import NEXT, Phase
+from engine.state.progress import Progress
+from engine.state.randomness import (
+    GeneratorState,
+    capture_randomness,
+    derive_seed,
+    draw_seed,
+    fence,
+    restore_randomness,
+    seed_everything,
+    seed_host,
+    set_random_seed,
+)
+from engine.state.run_state import Due, DueKind, Limits, RunState
+from engine.state.serialize import UNSAVED, from_plain, to_plain
+
+__all__ = [
+    "NEXT",
+    "UNSAVED",
+    "Due",
+    "DueKind",
+    "GeneratorState",
+    "HistoryBuffer",
+    "Limits",
+    "MessageHub",
+    "Phase",
+    "Progress",
+    "RunContext",
+    "RunState",
+    "capture_randomness",
+    "derive_seed",
+    "draw_seed",
+    "fence",
+    "from_plain",
+    "restore_randomness",
+    "seed_everything",
+    "seed_host",
+    "set_random_seed",
+    "to_plain",
+]

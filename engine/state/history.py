@@ -1,0 +1,251 @@
+"""The history of one scalar: a window of values, and totals over all of them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import SerializationError, did_you_mean
+
+__all__ = ["HistoryBuffer"]
+
+_PENDING_LIMIT = 256  # device scalars held before they are fetched in one transfer
+
+
+class HistoryBuffer:
+    """Values of a scalar with their counts.
+
+    Keeps the newest ``max_length`` values, and the sum, minimum and maximum of all.
+    An update costs the same at the millionth as at the first.
+
+    Args:
+        log_history: Values to begin with.
+        count_history: A count for each of them.
+        max_length: Values kept, at least 1.
+
+    Raises:
+        ValueError: The two histories differ in length, or ``max_length`` is below 1.
+
+    >>> loss = HistoryBuffer(max_length=2)
+    >>> for value in (4.0, 2.0, 1.0):
+    ...     loss.update(value)
+    >>> loss.current(), loss.mean(2), loss.max(), round(loss.mean(), 3)
+    (1.0, 1.5, 4.0, 2.333)
+    """
+
+    _STATISTICS: ClassVar[dict[str, Callable[..., Any]]] = {}
+
+    def __init__(
+        self,
+        log_history: Sequence[float] = (),
+        count_history: Sequence[float] = (),
+        max_length: int = 1_000_000,
+    ) -> None:
+        if max_length < 1:
+            message = f"max_length={max_length}: give a whole number of at least 1"
+            raise ValueError(message)
+        if len(log_history) != len(count_history):
+            message = (
+                f"{len(log_history)} values and {len(count_history)} counts: each "
+                "value needs one count"
+            )
+            raise ValueError(message)
+        self._values: deque[float] = deque(maxlen=max_length)
+        self._counts: deque[float] = deque(maxlen=max_length)
+        self._pending: list[tuple[float | Tensor, float]] = []
+        self._length = 0
+        self._sum = 0.0
+        self._count = 0.0
+        self._min = math.inf
+        self._max = -math.inf
+        for value, count in zip(log_history, count_history, strict=True):
+            self.update(float(value), float(count))
+
+    def update(self, log_val: float | Tensor, count: float = 1) -> None:
+        """Add a value.
+
+        Args:
+            log_val: A number, or a tensor with one element. A tensor on a device is
+                copied there and fetched when a statistic is asked for.
+            count: How many things the value sums up.
+        """
+        if isinstance(log_val, Tensor):
+            if log_val.is_cpu:
+                log_val = log_val.item()
+            else:
+                # A copy: graphs captured on a device write their outputs in place.
+                log_val = log_val.detach().clone()
+                self._pending.append((log_val, count))
+                if len(self._pending) >= _PENDING_LIMIT:
+                    self._fetch()
+                return
+        if self._pending:  # keep the order
+            self._pending.append((log_val, count))
+            return
+        self._add(log_val, count)
+
+    def _add(self, value: float, count: float) -> None:
+        self._values.append(value)
+        self._counts.append(count)
+        self._length += 1
+        self._sum += value
+        self._count += count
+        if value < self._min:
+            self._min = value
+        if value > self._max:
+            self._max = value
+
+    def _fetch(self) -> None:
+        """Bring what waits on a device to the host, in one transfer."""
+        pending, self._pending = self._pending, []
+        tensors = [value for value, _ in pending if isinstance(value, Tensor)]
+        fetched = iter(
+            torch.stack([value.reshape(()).double() for value in tensors]).tolist()
+            if tensors
+            else ()
+        )
+        for value, count in pending:
+            self._add(next(fetched) if isinstance(value, Tensor) else value, count)
+
+    def reserve(self, window: int) -> None:
+        """Keep at least ``window`` values from now on."""
+        if window > (self._values.maxlen or 0):
+            self._fetch()
+            self._values = deque(self._values, maxlen=window)
+            self._counts = deque(self._counts, maxlen=window)
+
+    def __len__(self) -> int:
+        """Values added so far, kept or not."""
+        return self._length + len(self._pending)
+
+    @property
+    def data(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """The values and the counts that are kept, oldest first: two float arrays."""
+        self._fetch()
+        return np.asarray(self._values, float), np.asarray(self._counts, float)
+
+    # -- statistics -------------------------------------------------------------
+
+    @classmethod
+    def register_statistics(cls, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Add ``method(buffer, ...)`` to what :meth:`statistics` knows by name."""
+        cls._STATISTICS[method.__name__] = method
+        return method
+
+    def statistics(self, method_name: str, *args: Any, **kwargs: Any) -> Any:
+        """The statistic of that name: ``mean``, ``min``, ``max``, ``current``, yours.
+
+        Raises:
+            LookupError: None has that name.
+        """
+        own = {"mean": self.mean, "min": self.min, "max": self.max}
+        own["current"] = self.current
+        if method_name in own:
+            return own[method_name](*args, **kwargs)
+        if method_name not in self._STATISTICS:
+            known = [*own, *self._STATISTICS]
+            message = (
+                f"no statistic is called {method_name!r}; known are {sorted(known)}."
+                f"{did_you_mean(method_name, known)}"
+            )
+            raise LookupError(message)
+        return self._STATISTICS[method_name](self, *args, **kwargs)
+
+    def mean(self, window_size: int | None = None) -> float:
+        """Sum of values over sum of counts, of the newest ``window_size`` or of all."""
+        if self._covers_all(window_size):
+            return self._sum / self._count if self._count else math.nan
+        total = math.fsum(self._newest(self._values, window_size))
+        return total / math.fsum(self._newest(self._counts, window_size))
+
+    def max(self, window_size: int | None = None) -> float:
+        """Greatest value of the newest ``window_size`` or of all."""
+        if self._covers_all(window_size):
+            return self._max
+        return max(self._newest(self._values, window_size))
+
+    def min(self, window_size: int | None = None) -> float:
+        """Least value of the newest ``window_size`` or of all."""
+        if self._covers_all(window_size):
+            return self._min
+        return min(self._newest(self._values, window_size))
+
+    def current(self) -> float:
+        """The newest value.
+
+        Raises:
+            ValueError: There is none yet.
+        """
+        self._fetch()
+        if not self._values:
+            message = "no value was added yet: there is no current one"
+            raise ValueError(message)
+        return self._values[-1]
+
+    def _covers_all(self, window: int | None) -> bool:
+        """Whether the totals answer; makes room for the window otherwise."""
+        self._fetch()
+        if window is None or window >= self._length:
+            if window is not None:
+                self.reserve(window)
+            return True
+        if window > len(self._values):
+            kept = len(self._values)
+            self.reserve(window)
+            warnings.warn(
+                f"a window of {window} was asked for after {self._length} values, of "
+                f"which {kept} were kept: the statistic covers those. Ask earlier, or "
+                "call reserve() at the start.",
+                stacklevel=4,
+            )
+        return False
+
+    @staticmethod
+    def _newest(items: deque[float], window: int | None) -> list[float]:
+        return list(islice(reversed(items), window))
+
+    # -- saving -----------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Window and totals as plain data: its size does not grow with the run."""
+        self._fetch()
+        return {
+            "format": 1,
+            "values": torch.tensor(list(self._values), dtype=torch.float64),
+            "counts": torch.tensor(list(self._counts), dtype=torch.float64),
+            "max_length": self._values.maxlen,
+            "length": self._length,
+            "sum": self._sum,
+            "count": self._count,
+            "min": self._min,
+            "max": self._max,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Become what :meth:`state_dict` described.
+
+        Raises:
+            SerializationError: Its format or its keys are not ours.
+        """
+        expected = set(HistoryBuffer().state_dict())
+        if state_dict.get("format") != 1 or set(state_dict) != expected:
+            message = (
+                f"a scalar's history: expected format 1 with the keys "
+                f"{sorted(expected)}, found {sorted(state_dict)}"
+            )
+            raise SerializationError(message)
+        kept = max(state_dict["max_length"], self._values.maxlen or 1)
+        self._values = deque(state_dict["values"].tolist(), maxlen=kept)
+        self._counts = deque(state_dict["counts"].tolist(), maxlen=kept)
+        self._pending = []
+        self._length = state_dict["length"]
+        self._sum, self._count = state_dict["sum"], state_dict["count"]
+        self._min, self._max = state_dict["min"], state_dict["max"]

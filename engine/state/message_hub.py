@@ -1,0 +1,239 @@
+"""Scalars and facts that the parts of a run hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from engine.errors import SerializationError, did_you_mean
+from engine.state.history import HistoryBuffer
+from engine.typing import Plain
+
+__all__ = ["MessageHub"]
+
+_HISTORY = 1_000  # values kept of a scalar unless somebody asks for a longer window
+
+
+class MessageHub:
+    """The notice board of one run.
+
+    Scalars (``update_scalar``) keep a history; facts (``update_info``) keep the last
+    value. Two runs never share a hub.
+
+    Args:
+        name: The run's name.
+        history: Values kept of each scalar, at least 1; :meth:`reserve` asks for more.
+    """
+
+    def __init__(self, name: str = "engine", *, history: int = _HISTORY) -> None:
+        self.name = name
+        self._history = history
+        self._scalars: dict[str, HistoryBuffer] = {}
+        self._info: dict[str, Any] = {}
+        self._transient: set[str] = set()
+
+    # -- scalars ----------------------------------------------------------------
+
+    def update_scalar(
+        self,
+        key: str,
+        value: float | Tensor | np.ndarray[Any, Any],
+        count: float = 1,
+        resumed: bool = True,
+    ) -> None:
+        """Add a value to the history of ``key``.
+
+        Args:
+            key: Name, by custom with the mode before it: ``train/loss``.
+            value: A number, or a tensor or array with one element. Tensors on a
+                device are fetched when a statistic is asked for, not now.
+            count: How many things the value sums up.
+            resumed: Whether a checkpoint carries the history.
+
+        Raises:
+            ValueError: A tensor or array has more than one element.
+        """
+        buffer = self._scalars.get(key)
+        if buffer is None:
+            buffer = self._scalars[key] = HistoryBuffer(max_length=self._history)
+            self._mark(key, resumed=resumed)
+        if type(value) is not float and not isinstance(value, int):
+            value = _scalar(key, value)
+        buffer.update(value, count)
+
+    def update_scalars(
+        self, log_dict: Mapping[str, Any], resumed: bool = True
+    ) -> None:
+        """Add several values; one may be ``{"value": ..., "count": ...}``.
+
+        Raises:
+            ValueError: A mapping has no ``value``, or a value is no scalar.
+        """
+        for key, value in log_dict.items():
+            if isinstance(value, Mapping):
+                if "value" not in value:
+                    message = (
+                        f"scalar {key!r}: a mapping needs 'value' and may have "
+                        f"'count'; found {sorted(value)}"
+                    )
+                    raise ValueError(message)
+                self.update_scalar(key, value["value"], value.get("count", 1), resumed)
+            else:
+                self.update_scalar(key, value, 1, resumed)
+
+    def get_scalar(self, key: str) -> HistoryBuffer:
+        """The history of ``key``.
+
+        Raises:
+            LookupError: Nothing was recorded under it.
+        """
+        if key not in self._scalars:
+            message = (
+                f"no scalar {key!r} was recorded.{did_you_mean(key, self._scalars)}"
+            )
+            raise LookupError(message)
+        return self._scalars[key]
+
+    def reserve(self, key: str, window: int) -> None:
+        """Keep at least ``window`` values of ``key``, recorded yet or not."""
+        if key not in self._scalars:
+            self._scalars[key] = HistoryBuffer(max_length=max(window, self._history))
+        self._scalars[key].reserve(window)
+
+    @property
+    def log_scalars(self) -> Mapping[str, HistoryBuffer]:
+        """All histories by key, read-only."""
+        return MappingProxyType(self._scalars)
+
+    # -- facts ------------------------------------------------------------------
+
+    def update_info(self, key: str, value: Any, resumed: bool = True) -> None:
+        """Note a fact; the last one noted counts.
+
+        Args:
+            key: Name.
+            value: Anything; only plain data can go into a checkpoint.
+            resumed: Whether a checkpoint carries it.
+        """
+        if key not in self._info:
+            self._mark(key, resumed=resumed)
+        self._info[key] = value
+
+    def update_info_dict(
+        self, info_dict: Mapping[str, Any], resumed: bool = True
+    ) -> None:
+        """Note several facts."""
+        for key, value in info_dict.items():
+            self.update_info(key, value, resumed)
+
+    def get_info(self, key: str, default: Any = None) -> Any:
+        """The fact, or ``default``. It is not copied."""
+        return self._info.get(key, default)
+
+    def pop_info(self, key: str, default: Any = None) -> Any:
+        """Take the fact away and return it, or ``default``."""
+        return self._info.pop(key, default)
+
+    @property
+    def runtime_info(self) -> Mapping[str, Any]:
+        """All facts by key, read-only."""
+        return MappingProxyType(self._info)
+
+    def _mark(self, key: str, *, resumed: bool) -> None:
+        if resumed:
+            self._transient.discard(key)
+        else:
+            self._transient.add(key)
+
+    # -- saving -----------------------------------------------------------------
+
+    def unsaved(self) -> list[str]:
+        """Keys of facts that a checkpoint should carry but that are no plain data."""
+        return [
+            key
+            for key, value in self._info.items()
+            if key not in self._transient and not _is_plain(value)
+        ]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is marked ``resumed``, as plain data; facts that are not, are left out.
+
+        :meth:`unsaved` names those.
+        """
+        left_out = self._transient.union(self.unsaved())
+        return {
+            "format": 1,
+            "scalars": {
+                key: buffer.state_dict()
+                for key, buffer in self._scalars.items()
+                if key not in self._transient
+            },
+            "info": {
+                key: _copy(value)
+                for key, value in self._info.items()
+                if key not in left_out
+            },
+        }
+
+    def load_state_dict(self, state_dict: Plain, /) -> None:
+        """Take over scalars and facts; keys that the saved hub lacks stay.
+
+        Raises:
+            SerializationError: It was not saved by us.
+        """
+        if not isinstance(state_dict, Mapping) or state_dict.get("format") != 1:
+            message = (
+                "a message hub: expected a mapping of format 1, found "
+                f"{_describe(state_dict)}"
+            )
+            raise SerializationError(message)
+        for key, saved in state_dict["scalars"].items():
+            buffer = self._scalars.setdefault(
+                key, HistoryBuffer(max_length=self._history)
+            )
+            buffer.load_state_dict(saved)
+        for key, value in state_dict["info"].items():
+            self._info[key] = _copy(value)
+
+
+def _scalar(key: str, value: Any) -> float | Tensor:
+    if isinstance(value, Tensor):
+        if value.numel() == 1:
+            return value
+        found = f"a tensor of shape {tuple(value.shape)}"
+    elif isinstance(value, np.ndarray | np.generic | float | int) and np.size(value) == 1:
+        return float(np.asarray(value).item())
+    else:
+        found = f"{type(value).__name__} {value!r}"
+    message = f"scalar {key!r}: expected a number or one element, found {found}"
+    raise ValueError(message)
+
+
+def _is_plain(value: Any) -> bool:
+    if value is None or type(value) in (bool, int, float, str) or type(value) is Tensor:
+        return True
+    if type(value) in (list, tuple):
+        return all(_is_plain(item) for item in value)
+    if type(value) is dict:
+        return all(type(key) in (str, int) for key in value) and all(
+            _is_plain(item) for item in value.values()
+        )
+    return False
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_copy(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return value.detach().clone() if isinstance(value, Tensor) else value
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"a mapping with the keys {sorted(map(str, value))}"
+    return f"a {type(value).__name__}"

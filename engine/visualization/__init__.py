@@ -1,0 +1,9 @@
+"""Where scalars and configs of a run are shown."""
+
+from __future__ import annotations
+
+from engine.visualization.backend import BaseVisBackend
+from engine.visualization.local import LocalVisBackend
+from engine.visualization.visualizer import Visualizer
+
+__all__ = ["BaseVisBackend", "LocalVisBackend", "Visualizer"]

@@ -1,0 +1,72 @@
+"""One place that a run's scalars and config are written to."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["BaseVisBackend"]
+
+
+class BaseVisBackend(ABC):
+    """Base of backends; making one opens and writes nothing.
+
+    Args:
+        save_dir: Folder of the backend's files.
+
+    Attributes:
+        save_dir: The same, as a path.
+    """
+
+    def __init__(self, save_dir: str | Path) -> None:
+        self.save_dir = Path(save_dir)
+
+    @property
+    @abstractmethod
+    def experiment(self) -> Any:
+        """What the backend writes with, for all that has no method here."""
+
+    @abstractmethod
+    def add_config(self, config: Any, **kwargs: Any) -> None:
+        """Show the run's config.
+
+        Args:
+            config: A ``Config``, or anything that ``str`` makes readable.
+            kwargs: What a backend of one's own may want.
+        """
+
+    @abstractmethod
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        """Show one value.
+
+        Args:
+            name: What it is called, such as ``"loss"``.
+            value: A number, or a tensor or array with one element.
+            step: Iterations or epochs finished.
+            kwargs: What a backend of one's own may want.
+        """
+
+    @abstractmethod
+    def add_scalars(
+        self,
+        scalar_dict: Mapping[str, Any],
+        step: int = 0,
+        file_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Show several values of one step.
+
+        Args:
+            scalar_dict: Values by name, each as for :meth:`add_scalar`. Not changed.
+            step: Iterations or epochs finished.
+            file_path: A file of their own, where the backend has files.
+            kwargs: What a backend of one's own may want.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections; closing twice is no error."""

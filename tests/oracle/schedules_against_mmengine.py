@@ -1,0 +1,290 @@
+"""Compare schedules with MMEngine 0.10.7's, as a black box, on random cases.
+
+A script of its own: MMEngine is no dependency of ours, so pytest does not collect it.
+Run it in an environment that has ``mmengine==0.10.7``, torch, attrs and structlog::
+
+    python tests/oracle/schedules_against_mmengine.py --cases 600 --seed 0
+
+Each case draws an optimizer with one to three groups, one to three schedules that act
+on it together, and a number of steps. At each step, every group's value and every
+schedule's last value must agree to 1e-12 relative. Some cases are cut in the middle
+and resumed from state: ours from ours, ours from MMEngine's, both with ``last_step``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import random
+import sys
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mmengine  # type: ignore[import-not-found] # not in the project's environment
+import mmengine.optim as theirs  # type: ignore[import-not-found] # the same
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import engine.optim as ours
+
+TOLERANCE = 1e-12
+KINDS = ("Linear", "CosineAnnealing", "MultiStep")
+RESUMES = ("none", "none", "state", "mmengine state", "last_step")
+
+
+@dataclass
+class Case:
+    """What one case does, the same on both sides."""
+
+    optimizer: str
+    lrs: list[float]
+    momenta: list[float]
+    wrapped: bool
+    schedules: list[tuple[str, dict[str, Any]]]
+    epoch_length: int | None
+    steps: int
+    resume: str
+    cut: int
+    tags: set[str] = field(default_factory=set)
+
+
+def draw_schedule(
+    rng: random.Random, param: str, tags: set[str]
+) -> tuple[str, dict[str, Any]]:
+    """Draw a class's name and arguments; ``param`` is ``LR``, ``Momentum`` or other."""
+    kind = rng.choice(KINDS)
+    kwargs: dict[str, Any] = {}
+    if rng.random() < 0.7:
+        kwargs["begin"] = rng.choice([0, 0, rng.randint(1, 12)])
+        kwargs["end"] = kwargs["begin"] + rng.randint(1, 25)
+        tags.add("begin/end")
+    if kind == "Linear":
+        if "end" not in kwargs:  # over 1e9 steps both would stand still
+            kwargs["end"] = rng.randint(1, 30)
+        if rng.random() < 0.8:
+            kwargs["start_factor"] = rng.choice([1.0, rng.uniform(1e-4, 1)])
+            kwargs["end_factor"] = rng.choice([1.0, 0.0, rng.uniform(0, 1)])
+    elif kind == "CosineAnnealing":
+        if "end" not in kwargs or rng.random() < 0.5:
+            kwargs["T_max"] = rng.randint(1, 20)  # below, at and above the length
+        kwargs |= rng.choice([{}, {"eta_min": 1e-3}, {"eta_min_ratio": 0.05}])
+    else:
+        count = rng.randint(1, 4)
+        kwargs["milestones"] = sorted(rng.randint(0, 20) for _ in range(count))
+        if rng.random() < 0.7:
+            kwargs["gamma"] = rng.uniform(0.05, 1.5)
+    tags.add(kind)
+    if param in {"LR", "Momentum"}:
+        return kind + param, kwargs
+    return kind + "ParamScheduler", {"param_name": param, **kwargs}
+
+
+def draw(rng: random.Random) -> Case:
+    """Draw one case."""
+    tags: set[str] = set()
+    groups = rng.randint(1, 3)
+    optimizer = rng.choice(["SGD", "Adam"])
+    params = ["LR", "LR", "Momentum", "weight_decay"]
+    first = rng.choice(params)
+    count = rng.choice([1, 2, 2, 3])
+    schedules = []
+    for _ in range(count):
+        param = first if rng.random() < 0.8 else rng.choice(params)
+        schedules.append(draw_schedule(rng, param, tags))
+    if rng.random() < 0.25:  # the classic: a warm-up, then a cosine
+        warm = rng.randint(1, 8)
+        schedules = [
+            ("LinearLR", {"start_factor": 0.01, "end": warm}),
+            ("CosineAnnealingLR", {"begin": warm, "end": warm + rng.randint(1, 20)}),
+        ]
+        tags |= {"warm-up + cosine", "Linear", "CosineAnnealing"}
+        first = "LR"
+    if len(schedules) > 1:
+        tags.add("chain")
+    if groups > 1:
+        tags.add("several groups")
+    tags.add(optimizer)
+    tags.add({"LR": "lr", "Momentum": "momentum"}.get(first, first))
+    resume = rng.choice(RESUMES)
+    if resume != "none":
+        tags.add(f"resume by {resume}")
+    epoch_length = rng.choice([None, None, rng.randint(1, 5)])
+    if resume == "last_step":
+        epoch_length = None  # it counts what is scheduled, here as there
+    if epoch_length is not None:
+        tags.add("build_iter_from_epoch")
+    steps = rng.randint(5, 45) * (epoch_length or 1)
+    return Case(
+        optimizer=optimizer,
+        lrs=[10 ** rng.uniform(-5, 1) for _ in range(groups)],
+        momenta=[rng.uniform(0.1, 0.95) for _ in range(groups)],
+        # MMEngine's own wrapper cannot do it with several groups.
+        wrapped=rng.random() < 0.5 and resume != "last_step",
+        schedules=schedules,
+        epoch_length=epoch_length,
+        steps=steps,
+        resume=resume,
+        cut=rng.randint(0, steps),
+        tags=tags,
+    )
+
+
+class Side:
+    """One engine's optimizer and schedules of a case."""
+
+    def __init__(
+        self, package: Any, case: Case, state: dict[str, Any] | None = None
+    ) -> None:
+        self.groups = len(case.lrs)
+        parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in case.lrs]
+        made = [
+            {"params": [p], "lr": lr, "weight_decay": 0.01 * (i + 1)}
+            | ({"momentum": m} if case.optimizer == "SGD" else {"betas": (m, 0.99)})
+            for i, (p, lr, m) in enumerate(
+                zip(parameters, case.lrs, case.momenta, strict=True)
+            )
+        ]
+        kwargs = {"momentum": 0.9} if case.optimizer == "SGD" else {}
+        self.optimizer = getattr(torch.optim, case.optimizer)(made, lr=0.1, **kwargs)
+        last_steps = [-1 for _ in case.schedules]
+        if state is not None and case.resume == "last_step":
+            last_steps = state["last_steps"]
+            # These need the groups' initial values at birth.
+            self.optimizer.load_state_dict(state["optimizer"])
+        target = (
+            package.OptimWrapper(self.optimizer) if case.wrapped else self.optimizer
+        )
+        self.schedules: list[Any] = []
+        for last_step, (name, arguments) in zip(
+            last_steps, case.schedules, strict=True
+        ):
+            cls, kwargs = getattr(package, name), {**arguments, "last_step": last_step}
+            if case.epoch_length is None:
+                schedule = cls(target, **kwargs)
+            else:
+                schedule = cls.build_iter_from_epoch(
+                    target, **kwargs, epoch_length=case.epoch_length
+                )
+            self.schedules.append(schedule)
+        if state is not None and case.resume != "last_step":
+            self.optimizer.load_state_dict(state["optimizer"])
+            for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
+                schedule.load_state_dict(saved)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint would hold."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "schedules": [schedule.state_dict() for schedule in self.schedules],
+            "last_steps": [schedule.last_step for schedule in self.schedules],
+        }
+
+    def step(self) -> None:
+        """One step of everything."""
+        self.optimizer.step()
+        for schedule in self.schedules:
+            schedule.step()
+
+    def values(self) -> list[float]:
+        """Every number that a schedule could have set, and what schedules report."""
+        found: list[float] = []
+        for group in self.optimizer.param_groups:
+            betas = group.get("betas", (group.get("momentum", 0.0),))
+            found += [group["lr"], betas[0], group["weight_decay"]]
+        for schedule in self.schedules:
+            # MMEngine's wrapper shows one group more than the optimizer has.
+            found += schedule.get_last_value()[: self.groups]
+            found.append(schedule.last_step)
+        return found
+
+
+def run(
+    package: Any, case: Case, foreign: dict[str, Any] | None = None
+) -> list[list[float]]:
+    """Every value after every step; ``foreign`` is the state to resume from."""
+    side = Side(package, case)
+    trace = [side.values()]
+    for step in range(case.steps):
+        if case.resume != "none" and step == case.cut:
+            side = Side(package, case, state=foreign or side.state())
+            trace.append(side.values())
+        side.step()
+        trace.append(side.values())
+    return trace
+
+
+def state_at_cut(package: Any, case: Case) -> dict[str, Any]:
+    """The state of a side that ran up to the cut."""
+    side = Side(package, case)
+    for _ in range(case.cut):
+        side.step()
+    return side.state()
+
+
+def attempt(
+    package: Any, case: Case, foreign: dict[str, Any] | None = None
+) -> tuple[list[list[float]] | None, str]:
+    """Run a case, or say which error of its arithmetic ended it."""
+    try:
+        return run(package, case, foreign), ""
+    # Anything: a traceback would show MMEngine's lines, and main() counts the kinds.
+    except Exception as error:  # noqa: BLE001
+        return None, type(error).__name__
+
+
+def distance(one: float, other: float) -> float:
+    """Relative difference; 0 for two zeros."""
+    return abs(one - other) / max(abs(one), abs(other)) if one != other else 0.0
+
+
+def main() -> int:
+    """Run the cases; exit 1 if one differs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")  # MMEngine's, of calls in another order
+    rng = random.Random(options.seed)
+    worst, numbers, failed = 0.0, 0, 0
+    tags: collections.Counter[str] = collections.Counter()
+    errors: collections.Counter[str] = collections.Counter()
+    compared = 0
+    while compared < options.cases:
+        case = draw(rng)
+        foreign = None
+        if case.resume == "mmengine state":
+            foreign = state_at_cut(theirs, case)
+        want, error = attempt(theirs, case)
+        if want is None:
+            errors[error] += 1
+            continue
+        compared += 1
+        tags.update(case.tags)
+        got, error = attempt(ours, case, foreign)
+        gap = 1.0
+        if got is not None and len(got) == len(want):
+            pairs = [
+                (x, y)
+                for mine, other in zip(got, want, strict=True)
+                for x, y in zip(mine, other, strict=True)
+            ]
+            numbers += len(pairs)
+            gap = max(distance(x, y) for x, y in pairs)
+        worst = max(worst, gap)
+        if gap > TOLERANCE:
+            failed += 1
+            print(f"differs by {gap:.3e} {error}: {case}")  # noqa: T201
+    print(  # noqa: T201
+        f"mmengine {mmengine.__version__}, torch {torch.__version__}, seed "
+        f"{options.seed}: {compared} cases, {numbers} numbers, {failed} cases differ, "
+        f"largest relative difference {worst:.1e} (allowed {TOLERANCE:.0e})"
+    )
+    print("covered:", dict(sorted(tags.items())))  # noqa: T201
+    print("left out, MMEngine itself fails:", dict(errors))  # noqa: T201
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
