@@ -17,7 +17,7 @@ The tree; each leaf also derives from the built-in a caller would catch::
     ├── ModelError (TypeError)         a model without the step that a loop needs
     ├── OptimizerError (ValueError)    settings of an optimizer wrapper
     ├── ScheduleError (ValueError)     settings of a schedule
-    ├── MetricError (ValueError)       metrics that clash, are missing or are not finished
+    ├── MetricError (ValueError)       metrics that clash, are missing or fail
     └── CheckpointError (RuntimeError)
         ├── CheckpointNotFoundError (FileNotFoundError)
         └── CheckpointDamagedError      empty, truncated, or not a checkpoint at all
@@ -165,4 +165,4 @@ def add_note(error: BaseException, note: str) -> None:
         error.add_note(note)
     else:
         notes = [*getattr(error, "__notes__", ()), note]
-        error.__notes__ = notes
+        error.__notes__ = notes  # type: ignore[attr-defined]  # Python 3.10

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -14,6 +13,9 @@ from engine.loops import LogProcessor
 from engine.registry import LOG_PROCESSORS, MODELS, VISBACKENDS, VISUALIZERS
 from engine.visualization import Visualizer
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = ["build_log_processor", "build_model", "build_visualizer"]
 
 
@@ -21,12 +23,19 @@ def build_model(model: Any) -> nn.Module:
     """A model from its spec, on the device that the run uses.
 
     Args:
-        model: A module, or a spec of one.
+        model: A module, or a spec of one; the ``module`` in it, as a ``StepModel``
+            has it, may be a spec too. A spec is built when the run is seeded, so its
+            first weights follow from the seed.
 
     Raises:
         ConfigError: It is neither.
     """
-    built = MODELS.build(model) if isinstance(model, Mapping) else model
+    built = model
+    if isinstance(model, Mapping):
+        spec = dict(model)
+        if isinstance(spec.get("module"), Mapping):
+            spec["module"] = MODELS.build(spec["module"])
+        built = MODELS.build(spec)
     if not isinstance(built, nn.Module):
         message = (
             "model: expected a torch.nn.Module or a spec of one, found a "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["GROUPS", "check_groups", "require_group"]
 
@@ -33,7 +35,9 @@ def check_groups(given: Mapping[str, Any]) -> None:
             )
             raise ConfigError(message)
     if given.get("param_scheduler") is not None and given.get("optim_wrapper") is None:
-        message = "param_scheduler given without optim_wrapper: it has nothing to act on"
+        message = (
+            "param_scheduler given without optim_wrapper: it has nothing to act on"
+        )
         raise ConfigError(message)
 
 
@@ -45,9 +49,7 @@ def require_group(mode: str, given: Mapping[str, Any]) -> None:
     """
     group = GROUPS[mode]
     if given.get(group[0]) is None:
-        message = (
-            f"{mode}() needs {_join(group)}: this Runner was given none of them"
-        )
+        message = f"{mode}() needs {_join(group)}: this Runner was given none of them"
         raise ConfigError(message)
 
 

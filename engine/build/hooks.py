@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError, did_you_mean
-from engine.hooks import Hook
 from engine.registry import HOOKS
+
+if TYPE_CHECKING:
+    from engine.hooks import Hook
 
 __all__ = ["DEFAULT_HOOKS", "build_hook", "default_hooks"]
 

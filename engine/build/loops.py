@@ -40,8 +40,8 @@ def build_train_loop(loop: Any, runner: Any, dataloader: Iterable[Any]) -> Any:
         bound, other = ("max_epochs", "max_iters")[:: 1 if by_epoch else -1]
         if bound not in spec or other in spec:
             message = (
-                f"train_cfg: with by_epoch={by_epoch} give {bound!r} and not {other!r}; "
-                f"found {sorted(spec)}"
+                f"train_cfg: with by_epoch={by_epoch} give {bound!r} and not "
+                f"{other!r}; found {sorted(spec)}"
             )
             raise ConfigError(message)
         spec["type"] = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.checkpoint.format import FORMAT, environment, environment_changes
-from engine.checkpoint.parts import Parts
 from engine.checkpoint.weights import load_state_dict
 from engine.errors import CheckpointError
 from engine.state import RunState, capture_randomness, restore_randomness
-from engine.typing import Plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.checkpoint.parts import Parts
+    from engine.typing import Plain
 
 __all__ = ["HookStates", "capture", "restore"]
 

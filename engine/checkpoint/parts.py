@@ -34,6 +34,28 @@ class Parts:
     param_schedulers: Sequence[Any] | Mapping[str, Sequence[Any]] = ()
     others: dict[str, Stateful] = field(factory=dict)
 
+    def take(
+        self, *, model: Any = None, optimizer: Any = None, param_schedulers: Any = None
+    ) -> None:
+        """Set those of the three that are given.
+
+        Raises:
+            CheckpointError: One has no state to save.
+        """
+        for name, part in (("model", model), ("optimizer", optimizer)):
+            if part is None:
+                continue
+            if not isinstance(part, Stateful):
+                message = (
+                    f"{name}: a {type(part).__name__} has no state_dict() and "
+                    "load_state_dict(), so no checkpoint could carry it"
+                )
+                raise CheckpointError(message)
+            setattr(self, name, part)
+        if param_schedulers is not None:
+            one = hasattr(param_schedulers, "step")
+            self.param_schedulers = [param_schedulers] if one else param_schedulers
+
     def track(self, name: str, part: Any) -> None:
         """Add a part.
 

@@ -1,11 +1,12 @@
 """The command ``engine``.
 
-Nothing here imports torch: ``engine --help`` answers at once.
+Nothing here imports torch before a command runs: ``engine --help`` answers at once.
 """
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,20 @@ Debug = Annotated[
 ]
 
 
+@contextmanager
+def _mistakes(*, debug: bool) -> Iterator[None]:
+    """Turn a user's mistake into one message and exit code 2."""
+    try:
+        yield
+    except EngineError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        for note in getattr(error, "__notes__", ()):
+            typer.echo(f"  {note}", err=True)
+        raise typer.Exit(_MISTAKE) from error
+
+
 def _show_version(value: bool) -> None:
     if value:
         typer.echo(f"engine {__version__}")
@@ -82,9 +97,10 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train what CONFIG describes, validating as it says."""
-    from engine.cli.train import run  # noqa: PLC0415 - imports torch
+    with _mistakes(debug=debug):
+        from engine.cli.train import run
 
-    run(config, work_dir=work_dir, resume=resume)
+        run(config, work_dir=work_dir, resume=resume)
 
 
 @app.command()
@@ -101,27 +117,20 @@ def test(
     debug: Debug = False,
 ) -> None:
     """Test a trained model on CONFIG's test data and print the metrics."""
-    from engine.cli.test import run  # noqa: PLC0415 - imports torch
+    with _mistakes(debug=debug):
+        from engine.cli.test import run
 
-    run(config, checkpoint, work_dir=work_dir)
+        run(config, checkpoint, work_dir=work_dir)
 
 
 @app.command()
 def env() -> None:
     """Show the versions and devices that a run would use."""
-    from engine.cli.env import run  # noqa: PLC0415 - imports torch
+    from engine.cli.env import run
 
     run()
 
 
 def main() -> None:
     """Run the command; a user's mistake prints one message and exits with 2."""
-    if "--debug" in sys.argv:
-        app()
-    try:
-        app()
-    except EngineError as error:
-        typer.echo(f"error: {error}", err=True)
-        for note in getattr(error, "__notes__", ()):
-            typer.echo(f"  {note}", err=True)
-        sys.exit(_MISTAKE)
+    app()

@@ -6,7 +6,8 @@ when a batch is consumed, so what workers have fetched ahead is thrown away at n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol
 
@@ -73,18 +74,15 @@ def open_cursor(
             f"found a {type(data).__name__}"
         )
         raise DataError(message)
-    if _is_map_style(data):
+    if isinstance(data, DataLoader) and _is_map_style(data):
         return LoaderCursor(data, seed=seed, randomness=randomness)
     return ReplayCursor(data, seed=seed)
 
 
-def _is_map_style(data: Any) -> bool:
-    return (
-        isinstance(data, DataLoader)
-        # A subclass with an iterator of its own does what we cannot know.
-        and type(data).__iter__ is DataLoader.__iter__
-        and not isinstance(data.dataset, IterableDataset)
-    )
+def _is_map_style(loader: DataLoader[Any]) -> bool:
+    # A subclass with an iterator of its own does what we cannot know.
+    own = type(loader).__iter__ is DataLoader.__iter__
+    return own and not isinstance(loader.dataset, IterableDataset)
 
 
 def _check_length(data: Any, length: int) -> None:
@@ -143,12 +141,6 @@ class LoaderCursor:
         _check_length(loader, self.length)
         self._placed = randomness != "off" and not draws_nothing(loader.dataset)
         self.batch_size, self.last_batch_size = self._sizes()
-        # Before any pass reseeds them: the seeds that the user gave.
-        self._own_seeds = {
-            id(sampler): sampler.generator.initial_seed()
-            for sampler in (loader.sampler, loader.batch_sampler)
-            if isinstance(getattr(sampler, "generator", None), torch.Generator)
-        }
         self._plan = _Plan(self._keys)
         self._inner = self._make_inner(randomness)
 
@@ -259,12 +251,9 @@ class LoaderCursor:
         )
         if set_epoch is not None:
             set_epoch(data_pass)
-        with fence():
-            seed = derive_seed(self._seed, data_pass)
+        seed = derive_seed(self._seed, data_pass)
+        with fence(), _own_generator(sampler, seed):
             seed_host(seed)
-            if id(sampler) in self._own_seeds:
-                own = self._own_seeds[id(sampler)]
-                sampler.generator.manual_seed(derive_seed(seed, own & _LOW_BITS))
             return list(islice(sampler, self._count(sampler)))
 
     def _count(self, sampler: Any) -> int:
@@ -273,6 +262,25 @@ class LoaderCursor:
         if loader.batch_sampler is None or sampler is loader.batch_sampler:
             return self.length
         return self.length * (loader.batch_size or 1)
+
+
+@contextmanager
+def _own_generator(sampler: Any, seed: int) -> Iterator[None]:
+    """Let a sampler draw from a generator seeded by (the user's seed, ``seed``).
+
+    The user's own generator is left as it is, so that its first seed stays readable.
+    """
+    users = getattr(sampler, "generator", None)
+    if not isinstance(users, torch.Generator):
+        yield
+        return
+    first_seed = users.initial_seed() & _LOW_BITS
+    sampler.generator = torch.Generator()
+    sampler.generator.manual_seed(derive_seed(seed, first_seed))
+    try:
+        yield
+    finally:
+        sampler.generator = users
 
 
 def _is_plain_shuffle(sampler: Any) -> bool:
@@ -336,7 +344,7 @@ class ReplayCursor:
 
 
 def _length(data: Iterable[Any]) -> int:
-    if not hasattr(data, "__len__"):
+    if not isinstance(data, Sized):
         return 0
     try:
         return len(data)

@@ -7,9 +7,12 @@ it, so position ``k`` of rank ``r`` is place ``k * world + r``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["global_position", "padded_length", "permutation", "rank_indices"]
 
@@ -34,7 +37,10 @@ def permutation(length: int, *, seed: int, epoch: int) -> list[int]:
 def padded_length(length: int, *, world: int, round_up: bool) -> int:
     """Places in the global order, padding included.
 
-    >>> padded_length(10, world=4, round_up=True), padded_length(10, world=4, round_up=False)
+    >>> (
+    ...     padded_length(10, world=4, round_up=True),
+    ...     padded_length(10, world=4, round_up=False),
+    ... )
     (12, 10)
     """
     return math.ceil(length / world) * world if round_up else length

@@ -8,12 +8,14 @@ augmentation as it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from torch.utils.data import Dataset, Subset, TensorDataset, get_worker_info
 
 from engine.state import derive_seed, fence, seed_host
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["PlacedDataset", "SampleKey", "SampleRandomness", "draws_nothing"]
 
@@ -21,6 +23,7 @@ SampleKey: TypeAlias = tuple[int, int, Any]
 """Pass over the data, position in the global order, index in the dataset."""
 
 SampleRandomness: TypeAlias = Literal["sample", "batch", "off"]
+"""What random numbers drawn in a dataset depend on; see ``open_cursor``."""
 
 
 class PlacedDataset(Dataset[Any]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from typing import TYPE_CHECKING
 
 from torch.utils.data import Sampler
 
@@ -11,6 +11,9 @@ from engine.dist import get_dist_info
 from engine.errors import DataError
 from engine.registry import DATA_SAMPLERS
 from engine.state import draw_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sized
 
 __all__ = ["DefaultSampler"]
 

@@ -71,7 +71,7 @@ class Handle:
     removals: list[tuple[Dispatcher, Handler]]
 
     def remove(self) -> None:
-        """Take the handlers away at once, also while their event runs; twice is fine."""
+        """Take the handlers away at once, also while their event runs."""
         for dispatcher, handler in self.removals:
             dispatcher.remove(handler)
         self.removals.clear()
@@ -105,7 +105,9 @@ class Dispatcher:
     def add(self, handler: Handler) -> None:
         """Put the handler in its place; it runs from the next occurrence on."""
         self.handlers = tuple(
-            sorted((*self.handlers, handler), key=lambda one: (one.priority, one.serial))
+            sorted(
+                (*self.handlers, handler), key=lambda one: (one.priority, one.serial)
+            )
         )
         self.compile()
 
@@ -143,7 +145,7 @@ class Dispatcher:
         def run(occasion: tuple[Any, ...], _: int) -> None:
             handler = None
             try:
-                for call, args, handler in entries:
+                for call, args, handler in entries:  # noqa: B007 - for the note
                     call(*(occasion if args is None else args))
             except BaseException as error:
                 annotate(error, handler)
@@ -170,7 +172,7 @@ class Dispatcher:
             handler = None
             try:
                 if count < next_due:
-                    for call, args, handler in always:
+                    for call, args, handler in always:  # noqa: B007 - likewise
                         call(*(occasion if args is None else args))
                 else:
                     for call, args, _ in due_now(count):

@@ -3,7 +3,8 @@
 The whole loop, each event in its place; hook methods beside the events::
 
     RUN_STARTED                                   before_run
-    (weights are initialized, loaded or resumed)  CHECKPOINT_LOADED: after_load_checkpoint
+    (weights are initialized, loaded or resumed)
+        CHECKPOINT_LOADED                         after_load_checkpoint
     STARTED                                       before_train
     pay what is due                               (after a resume)
     for each epoch:
@@ -30,7 +31,8 @@ The whole loop, each event in its place; hook methods beside the events::
     at a safe point:
         SAFE_POINT                                on_safe_point
         pay what is due, in this order:
-            save                                  CHECKPOINT_SAVING: before_save_checkpoint
+            save:
+                CHECKPOINT_SAVING                 before_save_checkpoint
             validate, on the validator:
                 STARTED                           before_val
                 EPOCH_STARTED                     before_val_epoch
@@ -42,9 +44,11 @@ The whole loop, each event in its place; hook methods beside the events::
                 COMPLETED                         after_val
             save the best
         stop, if that was asked for               TERMINATE
-        interrupt, if that was asked for          INTERRUPT: on_interrupt
+        halt, if that was asked for:
+            INTERRUPT                             on_interrupt
 
-    an error anywhere: EXCEPTION_RAISED           on_exception; then it reaches the caller
+    an error anywhere reaches the caller, after:
+        EXCEPTION_RAISED                          on_exception
 
 On the tester the same as on the validator, with ``test`` in the hooks' names.
 Validation that is due by iteration is paid at the iteration's safe point, by epoch at
@@ -53,13 +57,15 @@ the epoch's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ignite.engine import EventEnum
 from ignite.engine.events import CallableEventWithFilter
 
 from engine.events.filters import Filter, make_filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Events", "FilteredEvent"]
 

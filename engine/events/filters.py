@@ -53,7 +53,7 @@ class Every:
     after: int | None = None
     before: int | None = None
 
-    def due(self, trainer: Any, count: int) -> bool:  # noqa: ARG002 - Filter's signature
+    def due(self, trainer: Any, count: int) -> bool:
         """Whether ``count`` is one of them."""
         return self.next_due(count) == count
 
@@ -73,7 +73,7 @@ class Once:
 
     counts: tuple[int, ...]
 
-    def due(self, trainer: Any, count: int) -> bool:  # noqa: ARG002 - Filter's signature
+    def due(self, trainer: Any, count: int) -> bool:
         """Whether ``count`` is listed."""
         return count in self.counts
 
@@ -89,7 +89,7 @@ class Before:
     after: int | None = None
     before: int | None = None
 
-    def due(self, trainer: Any, count: int) -> bool:  # noqa: ARG002 - Filter's signature
+    def due(self, trainer: Any, count: int) -> bool:
         """Whether ``count`` lies between."""
         return self.next_due(count) == count
 

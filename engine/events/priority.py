@@ -38,7 +38,7 @@ def get_priority(priority: int | str | Priority) -> int:
     if isinstance(priority, Priority):
         return priority.value
     if isinstance(priority, int) and not isinstance(priority, bool):
-        if 0 <= priority <= 100:  # noqa: PLR2004 - the bounds are the rule itself
+        if 0 <= priority <= Priority.LOWEST.value:
             return priority
         message = f"priority {priority}: a number must lie from 0 to 100"
         raise PriorityError(message)

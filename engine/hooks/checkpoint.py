@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.checkpoint import Store, choose
 from engine.errors import ConfigError, SerializationError
@@ -15,12 +13,27 @@ from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
 from engine.state import Due, DueKind, Phase, RunContext
-from engine.typing import Batch, Plain
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from engine.typing import Batch, Plain
 
 __all__ = ["CheckpointHook"]
 
-_GREATER = ("acc", "top", "AR@", "auc", "precision", "mAP", "mDice", "mIoU", "mAcc")
-_GREATER += ("aAcc",)
+_GREATER = (
+    "acc",
+    "top",
+    "AR@",
+    "auc",
+    "precision",
+    "mAP",
+    "mDice",
+    "mIoU",
+    "mAcc",
+    "aAcc",
+)
 _LESS = ("loss",)
 
 
@@ -57,7 +70,7 @@ class CheckpointHook(Hook):
 
     priority: ClassVar[Priority] = Priority.VERY_LOW
 
-    def __init__(  # noqa: PLR0913 - MMEngine's signature
+    def __init__(
         self,
         interval: int = -1,
         by_epoch: bool = True,
@@ -107,7 +120,9 @@ class CheckpointHook(Hook):
         self._less = tuple(_LESS if less_keys is None else less_keys)
         self._monitored: list[str] = []
         if save_best is not None:
-            self._monitored = [save_best] if isinstance(save_best, str) else [*save_best]
+            self._monitored = (
+                [save_best] if isinstance(save_best, str) else [*save_best]
+            )
         self._rules = self._find_rules(rule)
         self._saved: list[str] = []
         self._best_scores: dict[str, float] = {}

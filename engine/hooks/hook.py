@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.events import Priority
 from engine.hooks.points import POINTS
-from engine.state import RunContext
-from engine.typing import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.state import RunContext
+    from engine.typing import Batch
 
 __all__ = ["Hook", "overrides"]
 
@@ -98,7 +101,7 @@ class Hook:
     def after_val_epoch(
         self,
         runner: RunContext,
-        metrics: Mapping[str, Any] | None = None,  # noqa: ARG002 - for overriders
+        metrics: Mapping[str, Any] | None = None,
     ) -> None:
         """After the batches of a validation, with its metrics."""
         self._after_epoch(runner, mode="val")
@@ -110,15 +113,15 @@ class Hook:
     def after_test_epoch(
         self,
         runner: RunContext,
-        metrics: Mapping[str, Any] | None = None,  # noqa: ARG002 - for overriders
+        metrics: Mapping[str, Any] | None = None,
     ) -> None:
         """After the batches of a test, with its metrics."""
         self._after_epoch(runner, mode="test")
 
-    def _before_epoch(self, runner: RunContext, mode: str = "train") -> None:  # noqa: ARG002
+    def _before_epoch(self, runner: RunContext, mode: str = "train") -> None:
         self.before_epoch(runner)
 
-    def _after_epoch(self, runner: RunContext, mode: str = "train") -> None:  # noqa: ARG002
+    def _after_epoch(self, runner: RunContext, mode: str = "train") -> None:
         self.after_epoch(runner)
 
     def before_epoch(self, runner: RunContext) -> None:
@@ -182,7 +185,7 @@ class Hook:
         runner: RunContext,
         batch_idx: int,
         data_batch: Batch = None,
-        mode: str = "train",  # noqa: ARG002 - for overriders
+        mode: str = "train",
     ) -> None:
         self.before_iter(runner, batch_idx, data_batch)
 
@@ -192,7 +195,7 @@ class Hook:
         batch_idx: int,
         data_batch: Batch = None,
         outputs: Any = None,
-        mode: str = "train",  # noqa: ARG002 - for overriders
+        mode: str = "train",
     ) -> None:
         self.after_iter(runner, batch_idx, data_batch, outputs)
 

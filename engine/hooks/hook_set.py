@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -13,6 +12,9 @@ from engine.hooks.hook import Hook
 from engine.hooks.points import POINTS
 from engine.hooks.translate import check_names, register
 from engine.typing import Stateful
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["HookRecord", "HookSet"]
 
@@ -138,7 +140,7 @@ class HookSet:
     # -- calls by name ----------------------------------------------------------
 
     def call(self, name: str, **kwargs: Any) -> None:
-        """Call ``name`` on every hook that has it, in order: a point of a user's own."""
+        """Call ``name`` on every hook that has it, in order."""
         for record in list(self._records):
             method = getattr(record.hook, name, None)
             if not callable(method):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
-from engine.state import RunContext
-from engine.typing import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.state import RunContext
+    from engine.typing import Batch
 
 __all__ = ["IterTimerHook"]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
-from engine.state import RunContext
-from engine.typing import Batch
+
+if TYPE_CHECKING:
+    from engine.state import RunContext
+    from engine.typing import Batch
 
 __all__ = ["ParamSchedulerHook"]
 

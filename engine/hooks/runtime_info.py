@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
 from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
-from engine.state import RunContext
-from engine.typing import Batch
+
+if TYPE_CHECKING:
+    from engine.state import RunContext
+    from engine.typing import Batch
 
 __all__ = ["RuntimeInfoHook"]
 
@@ -62,7 +64,7 @@ class RuntimeInfoHook(Hook):
         runner: RunContext,
         batch_idx: int,
         data_batch: Batch = None,
-        outputs: Mapping[str, Any] | None = None,
+        outputs: Any = None,
     ) -> None:
         """Record the numbers that the training step returned."""
         hub = runner.message_hub
@@ -71,7 +73,7 @@ class RuntimeInfoHook(Hook):
                 if _is_scalar(value):
                     hub.update_scalar(f"train/{key}", value)
         elif _is_scalar(outputs):
-            hub.update_scalar("train/loss", outputs)  # type: ignore[unreachable]  # a step may return its loss
+            hub.update_scalar("train/loss", outputs)
 
     def after_val_epoch(
         self, runner: RunContext, metrics: Mapping[str, Any] | None = None

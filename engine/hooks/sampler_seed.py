@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
-from engine.state import RunContext
+
+if TYPE_CHECKING:
+    from engine.state import RunContext
 
 __all__ = ["DistSamplerSeedHook"]
 
@@ -26,7 +28,9 @@ class DistSamplerSeedHook(Hook):
         """Call ``set_epoch`` of the training loader's samplers that have it."""
         loader = getattr(runner, "train_dataloader", None)
         batches = getattr(loader, "batch_sampler", None)
-        for sampler in (getattr(loader, "sampler", None), batches, _inner(batches)):
+        own = getattr(loader, "sampler", None)
+        samplers: tuple[Any, ...] = (own, batches, _inner(batches))
+        for sampler in samplers:
             if hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(runner.epoch)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from engine.errors import HookError
-from engine.events import Bus, Handle, Priority
-from engine.hooks.hook import Hook
 from engine.hooks.points import POINTS, Point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.events import Bus, Handle, Priority
+    from engine.hooks.hook import Hook
 
 __all__ = ["HookNameWarning", "check_names", "register"]
 
@@ -83,9 +87,10 @@ def check_names(hook: Hook) -> None:
             )
     for name in known:
         if not callable(getattr(hook, name)):
+            found = type(getattr(hook, name)).__name__
             message = (
-                f"{type(hook).__name__}.{name} is a {type(getattr(hook, name)).__name__}"
-                ": the name belongs to an event's method. Rename the attribute."
+                f"{type(hook).__name__}.{name} is a {found}: the name belongs to an "
+                "event's method. Rename the attribute."
             )
             raise HookError(message)
 

@@ -108,7 +108,7 @@ def json_text(record: Mapping[str, Any]) -> str:
     kept = {key: value for key, value in record.items() if key != "line"}
     try:
         return _ENCODER.encode(kept)
-    except Exception:  # noqa: BLE001 - odd values raise anything; the next line copes
+    except Exception:
         return _ENCODER.encode(plain(kept))
 
 
@@ -136,7 +136,7 @@ def plain(value: object, _above: tuple[int, ...] = ()) -> Any:
             if isinstance(value, Mapping):
                 return {_text(key): plain(each, above) for key, each in value.items()}
             return [plain(each, above) for each in value]
-    except Exception:  # noqa: BLE001 - a container or number that breaks when read
+    except Exception:
         return _repr(value)
     return _leaf(value)
 
@@ -154,7 +154,7 @@ def _leaf(value: object) -> Any:
                 return item
             if isinstance(item, float):
                 return item if math.isfinite(item) else str(item)
-    except Exception:  # noqa: BLE001 - not what it looked like
+    except Exception:
         return _repr(value)
     return _repr(value)
 
@@ -162,14 +162,14 @@ def _leaf(value: object) -> Any:
 def _repr(value: object) -> str:
     try:
         return repr(value)
-    except Exception:  # noqa: BLE001 - a broken __repr__ must not end a run
+    except Exception:
         return f"<unprintable {type(value).__name__}>"
 
 
 def _text(value: object) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001 - as in _repr
+    except Exception:
         return f"<unprintable {type(value).__name__}>"
 
 

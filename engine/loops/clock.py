@@ -7,9 +7,12 @@ it goes on inside an epoch, and takes the place in an epoch from the iteration's
 
 from __future__ import annotations
 
-from ignite.engine import Engine
+from typing import TYPE_CHECKING
 
-from engine.state import RunState
+if TYPE_CHECKING:
+    from ignite.engine import Engine
+
+    from engine.state import RunState
 
 __all__ = ["Clock"]
 
@@ -57,9 +60,10 @@ class Clock:
         return limits.max_epochs if limits.max_iters is None else 1
 
     @property
-    def epoch_is_full(self) -> bool:
-        """Whether all iterations of the running epoch are done."""
-        return self.state.progress.epoch_iteration == self.epoch_length
+    def epoch_is_over(self) -> bool:
+        """Whether all iterations of the running epoch are done, or it was cut."""
+        done = self.state.progress.epoch_iteration
+        return self.state.epoch_cut or done == self.epoch_length
 
     def set_counters(self, trainer: Engine) -> None:
         """Let a trainer begin where the state is."""
@@ -69,12 +73,12 @@ class Clock:
         trainer.state.epoch_length = self.epoch_length
         trainer.state.max_epochs = self.max_epochs
         trainer.state.max_iters = None
-        trainer._init_iter = done.epoch_iteration  # noqa: SLF001 - the place in the epoch, which Ignite derives wrongly after terminate_epoch()
+        trainer._init_iter = done.epoch_iteration
 
     def skip_epoch(self, trainer: Engine) -> None:
         """Let a trainer that has not begun its loop take the running epoch as done."""
         trainer.state.epoch += 1
-        trainer._init_iter = 0  # noqa: SLF001 - see above
+        trainer._init_iter = 0
 
     def set_evaluation(self, evaluator: Engine, length: int | None) -> None:
         """Let an evaluating engine begin one pass of ``length`` batches."""
@@ -83,4 +87,4 @@ class Clock:
         evaluator.state.epoch_length = length
         evaluator.state.max_epochs = 1
         evaluator.state.max_iters = None
-        evaluator._init_iter = 0  # noqa: SLF001 - see above
+        evaluator._init_iter = 0

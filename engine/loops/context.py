@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.dist import get_rank, get_world_size
 from engine.errors import ContextError
 from engine.hooks import HookSet
 from engine.logging import build_logger
-from engine.loops.clock import Clock
 from engine.loops.log_processor import LogProcessor
-from engine.state import DueKind, MessageHub, RunState
 from engine.visualization import Visualizer
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from engine.loops.clock import Clock
+    from engine.state import DueKind, MessageHub, RunState
 
 __all__ = ["EngineContext"]
 
@@ -54,12 +58,12 @@ class EngineContext:
 
     @property
     def epoch(self) -> int:
-        """Index of the epoch in progress while its handlers run, else those done."""
+        """Index of the one in progress while its handlers run, else epochs done."""
         return self.clock.epoch
 
     @property
     def iter(self) -> int:
-        """Index of the iteration in progress while its handlers run, else those done."""
+        """Index of the one in progress while its handlers run, else iterations done."""
         return self.clock.iter
 
     @property
@@ -127,7 +131,7 @@ class EngineContext:
             raise AttributeError(name)
         if name in self.facilities:
             return self.facilities[name]
-        makers = {
+        makers: dict[str, Callable[[], Any]] = {
             "logger": lambda: build_logger("engine", rank=self.rank),
             "log_processor": lambda: LogProcessor(
                 by_epoch=self.state.limits.max_iters is None

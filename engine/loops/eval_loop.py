@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.loops.train_loop import BaseLoop
 from engine.registry import LOOPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["TestLoop", "ValLoop"]
 

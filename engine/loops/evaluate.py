@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from ignite.engine import State
 from ignite.metrics import Metric
 from torch import nn
 
@@ -18,6 +17,9 @@ from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
 from engine.loops.loop import EventEngine
 from engine.state import Phase, RunState, derive_seed, fence, seed_everything
+
+if TYPE_CHECKING:
+    from ignite.engine import State
 
 __all__ = ["EvalEngine", "evaluation_mode"]
 
@@ -125,9 +127,7 @@ class EvalEngine(EventEngine):
         self._joined = True
         self.context, self.run_state = context, state
 
-    def add_hook(
-        self, hook: Any, priority: int | str | Priority | None = None
-    ) -> None:
+    def add_hook(self, hook: Any, priority: int | str | Priority | None = None) -> None:
         """Register a hook with the run that this engine belongs to."""
         self.context.hook_set.add(hook, priority)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import field, frozen
 
@@ -15,6 +15,10 @@ def _whole(name: str, value: object, low: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         message = f"{name}={value!r}: give a whole number of at least {low}"
         raise ConfigError(message)
+
+
+def _pairs(given: Iterable[Iterable[int]] | None) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(pair) for pair in given or ())
 
 
 @frozen(kw_only=True)
@@ -42,9 +46,7 @@ class ValidationPlan:
     by_epoch: bool = True
     begin: int = 1
     interval: int = 1
-    dynamic_intervals: Sequence[tuple[int, int]] = field(
-        default=(), converter=lambda pairs: tuple(tuple(pair) for pair in pairs or ())
-    )
+    dynamic_intervals: Sequence[tuple[int, int]] = field(default=(), converter=_pairs)
 
     def __attrs_post_init__(self) -> None:
         _whole("val_begin", self.begin, 1)
@@ -54,9 +56,7 @@ class ValidationPlan:
             _whole("dynamic_intervals: milestone", milestone, 0)
             _whole("dynamic_intervals: interval", interval, 1)
         if milestones != sorted(set(milestones)):
-            message = (
-                f"dynamic_intervals: milestones must ascend, found {milestones}"
-            )
+            message = f"dynamic_intervals: milestones must ascend, found {milestones}"
             raise ConfigError(message)
 
     def interval_at(self, done: int) -> int:

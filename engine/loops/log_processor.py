@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError
 from engine.registry import LOG_PROCESSORS
-from engine.state import RunContext
+
+if TYPE_CHECKING:
+    from engine.state import RunContext
 
 __all__ = ["LogProcessor"]
 
@@ -96,9 +98,7 @@ class LogProcessor:
 
     # -- values ------------------------------------------------------------------
 
-    def _collect(
-        self, runner: RunContext, mode: str, window: int
-    ) -> dict[str, float]:
+    def _collect(self, runner: RunContext, mode: str, window: int) -> dict[str, float]:
         prefix = f"{mode}/"
         values = {}
         for key, history in runner.message_hub.log_scalars.items():

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine, State
 from ignite.engine.events import EventsList
@@ -16,6 +15,9 @@ from engine.errors import EventError, did_you_mean
 from engine.events import Bus, Events, FilteredEvent, Handle, Priority, bind
 from engine.events.filters import Filter, Predicate
 from engine.state import RunState, draw_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ["EventEngine"]
 
@@ -125,7 +127,7 @@ class EventEngine(Engine, ABC):
             original=handler,
         )
 
-    def on(  # type: ignore[override]  # Ignite gives priority no name of its own
+    def on(
         self,
         event_name: Any,
         *args: Any,
@@ -148,7 +150,9 @@ class EventEngine(Engine, ABC):
         """Whether the handler is attached, to that event or to any."""
         return self.bus.has(handler, None if event_name is None else _key(event_name))
 
-    def remove_event_handler(self, handler: Callable[..., Any], event_name: Any) -> None:
+    def remove_event_handler(
+        self, handler: Callable[..., Any], event_name: Any
+    ) -> None:
         """Take a handler off an event.
 
         Raises:

@@ -2,57 +2,36 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
-from ignite.engine import State
+from attrs import evolve
 
-from engine.checkpoint import Parts, Store, capture, check, read, restore
-from engine.dataset import Cursor, SampleRandomness, count_samples, open_cursor
-from engine.errors import (
-    CheckpointError,
-    CheckpointNotFoundError,
-    StateError,
-    add_note,
-)
-from engine.events import Priority
-from engine.hooks import Hook
-from engine.loops.clock import Clock
+from engine.dataset import count_samples, open_cursor
+from engine.errors import StateError, add_note
 from engine.loops.context import EngineContext
-from engine.loops.evaluate import EvalEngine
+from engine.loops.dues import pay
+from engine.loops.feed import Feed
 from engine.loops.interval import ValidationPlan
-from engine.loops.loop import EventEngine
-from engine.state import Due, DueKind, Phase, Progress, RunState
+from engine.loops.optimizer_steps import watch_optimizers
+from engine.loops.requests import Requests
+from engine.loops.saved import SavedEngine
+from engine.loops.validation import Validations
+from engine.state import DueKind, Phase
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ignite.engine import State
+
+    from engine.dataset import SampleRandomness
+    from engine.loops.evaluate import EvalEngine
+    from engine.state import RunState
 
 __all__ = ["TrainEngine"]
 
-_VALIDATION = "validation"  # owner of dues that the trainer itself pays
 
-
-@frozen
-class _Validation:
-    run: Callable[[], object]
-    plan: ValidationPlan
-
-
-@frozen
-class _Feed:
-    """What Ignite iterates: the data from where the run is."""
-
-    cursor: Cursor
-    progress: Progress
-
-    def __iter__(self) -> Iterator[Any]:
-        done = self.progress
-        yield from self.cursor.read(done.data_pass, done.pass_batch)
-        if done.pass_batch:  # a pass of unknown length: its end is found here
-            done.finish_pass()
-
-
-class TrainEngine(EventEngine):
+class TrainEngine(SavedEngine):
     """Trains on an Ignite engine.
 
     Ignite's handlers, metrics and events work on it; our hooks, priorities, validation,
@@ -81,31 +60,21 @@ class TrainEngine(EventEngine):
         facilities: Mapping[str, Any] | None = None,
         context: Any = None,
     ) -> None:
-        super().__init__(step, state)
-        self.parts = Parts()
-        self.clock = Clock(self.run_state)
-        self._randomness: SampleRandomness = randomness
-        self._validation: _Validation | None = None
-        self._validate_at_start = False
-        self._payers: dict[str, Callable[[Due], None]] = {_VALIDATION: self._validate}
-        self._resumed = False
-        self._at_safe_point = True
-        self._wanted = False
-        self._interrupt: tuple[int | None] | None = None
-        self._end_epoch: bool | str = False
-        # Of the running data, so that nothing is looked up per iteration.
-        self._pass_length = self._batch_size = self._last_batch_size = 0
-        self._next_validation = 0
-        self._dispatch_started = self.bus.dispatcher("ITERATION_STARTED")
-        self._dispatch_completed = self.bus.dispatcher("ITERATION_COMPLETED")
-        self._dispatch_safe_point = self.bus.dispatcher("SAFE_POINT")
-        self.context: Any = context
+        super().__init__(step, state, context)
         if context is None:
             self.context = EngineContext(
                 self.run_state, self.clock, work_dir, dict(facilities or {})
             )
             self.context.trainer = self
             self.context.hook_set.connect("train", self.bus)
+        self._randomness: SampleRandomness = randomness
+        self._validations = Validations(self.run_state, self.clock)
+        self._requests = Requests()
+        # Of the running data, so that nothing is looked up per iteration.
+        self._pass_length = self._batch_size = self._last_batch_size = 0
+        self._dispatch_started = self.bus.dispatcher("ITERATION_STARTED")
+        self._dispatch_completed = self.bus.dispatcher("ITERATION_COMPLETED")
+        self._dispatch_safe_point = self.bus.dispatcher("SAFE_POINT")
         self._acts = {
             "STARTED": self._on_started,
             "EPOCH_STARTED": self._on_epoch_started,
@@ -120,56 +89,6 @@ class TrainEngine(EventEngine):
         }
 
     # -- composing ---------------------------------------------------------------
-
-    def track(
-        self,
-        *,
-        model: Any = None,
-        optimizer: Any = None,
-        param_schedulers: Any = None,
-        **others: Any,
-    ) -> None:
-        """Name what the run is made of, so that checkpoints carry it.
-
-        Args:
-            model: The model.
-            optimizer: A torch optimizer or an optimizer wrapper; its steps are
-                counted, and fire events.
-            param_schedulers: Schedules; one, a list, or a dict of lists by optimizer.
-            others: Anything with ``state_dict`` and ``load_state_dict``, and
-                generators of torch, NumPy and python.
-
-        Raises:
-            CheckpointError: A part has no state, or its name is taken.
-        """
-        for name, part in (("model", model), ("optimizer", optimizer)):
-            if part is None:
-                continue
-            if not hasattr(part, "state_dict"):
-                message = f"{name}: a {type(part).__name__} has no state_dict()"
-                raise CheckpointError(message)
-            setattr(self.parts, name, part)
-        if param_schedulers is not None:
-            several = isinstance(param_schedulers, list | tuple | Mapping)
-            self.parts.param_schedulers = (
-                param_schedulers if several else [param_schedulers]
-            )
-        for name, part in others.items():
-            self.parts.track(name, part)
-
-    def add_hook(
-        self, hook: Hook, priority: int | str | Priority | None = None
-    ) -> None:
-        """Register a hook on this trainer and on the validator that belongs to it.
-
-        Args:
-            hook: The hook.
-            priority: When it runs; ``None``: the hook's own.
-
-        Raises:
-            HookError: It is no hook, or a method does not take what its event gives.
-        """
-        self.context.hook_set.add(hook, priority)
 
     def validate_with(
         self,
@@ -229,8 +148,7 @@ class TrainEngine(EventEngine):
             plan: Which finished epochs or iterations it follows.
             at_start: Also before the first iteration of the run.
         """
-        self._validation = _Validation(validate, plan)
-        self._validate_at_start = at_start
+        self._validations.plan(validate, plan, at_start=at_start)
 
     # -- running -----------------------------------------------------------------
 
@@ -311,54 +229,30 @@ class TrainEngine(EventEngine):
         self._pass_length = cursor.length
         self._batch_size = cursor.batch_size
         self._last_batch_size = cursor.last_batch_size
-        self.state.dataloader = _Feed(cursor, self.run_state.progress)
+        self.state.dataloader = Feed(cursor, self.run_state.progress)
 
     def _loop(self, *, going_on: bool = False) -> None:
         """Let the loop turn until it ends or is interrupted."""
-        handles = self._watch_optimizers()
+        state = self.run_state
         try:
-            if going_on:  # what the interrupt left unpaid comes first
-                self._safe_point()
-            self._turn()
+            with watch_optimizers(self.parts, state.progress, self.bus, self.context):
+                if going_on:  # what the interrupt left unpaid comes first
+                    self._safe_point()
+                self._turn()
         except BaseException as error:
             add_note(error, self._describe_failure())
             raise
-        finally:
-            for handle in handles:
-                handle.remove()
-        if self._suspended:
-            return
-        self.run_state.move(Phase.FINISHED)
+        if not self._suspended:
+            state.move(Phase.FINISHED)
 
     def _describe_failure(self) -> str:
-        done = self.run_state.progress
+        state = self.run_state
         return (
-            f"the run failed while {self.run_state.phase.value}, after {done.iteration} "
-            f"iterations ({done.epoch} epochs and {done.epoch_iteration} iterations). "
-            "Nothing is saved from an iteration that failed; resume from the newest "
+            f"the run failed while {state.phase.value}, after {state.iteration} "
+            f"iterations ({state.epoch} epochs and {state.epoch_iteration} iterations)."
+            " Nothing is saved from an iteration that failed; resume from the newest "
             "checkpoint."
         )
-
-    def _watch_optimizers(self) -> list[Any]:
-        """Count the steps of tracked optimizers, and fire their events."""
-        progress, context = self.run_state.progress, self.context
-        before = self.bus.dispatcher("OPTIMIZER_STEP_STARTED")
-        after = self.bus.dispatcher("OPTIMIZER_STEP_COMPLETED")
-
-        def started(*_: object) -> None:
-            if before.run is not None:
-                before.run((context,), progress.optimizer_steps + 1)
-
-        def completed(*_: object) -> None:
-            progress.optimizer_steps += 1
-            if after.run is not None:
-                after.run((context,), progress.optimizer_steps)
-
-        handles: list[Any] = []
-        for optimizer in self.parts.optimizers():
-            handles.append(optimizer.register_step_pre_hook(started))
-            handles.append(optimizer.register_step_post_hook(completed))
-        return handles
 
     # -- stopping ----------------------------------------------------------------
 
@@ -368,7 +262,7 @@ class TrainEngine(EventEngine):
         What follows it (its handlers, a validation that is due) still takes place.
         """
         self.run_state.stop_reason = reason
-        self._wanted = True
+        self._requests.pending = True
 
     def terminate(self, skip_completed: bool = False) -> None:
         """End training at the next safe point, inside an epoch too.
@@ -376,10 +270,8 @@ class TrainEngine(EventEngine):
         Args:
             skip_completed: Leave ``COMPLETED`` out.
         """
-        self._terminate = "skip_completed" if skip_completed else True
-        self._wanted = True
-
-    _terminate: bool | str = False
+        self._requests.terminate = "skip_completed" if skip_completed else True
+        self._requests.pending = True
 
     def terminate_epoch(self, skip_epoch_completed: bool = False) -> None:
         """End the running epoch at the next safe point; the rest of it is not read.
@@ -387,8 +279,9 @@ class TrainEngine(EventEngine):
         Args:
             skip_epoch_completed: Leave ``EPOCH_COMPLETED`` out.
         """
-        self._end_epoch = "skip_epoch_completed" if skip_epoch_completed else True
-        self._wanted = True
+        how = "skip_epoch_completed" if skip_epoch_completed else True
+        self._requests.end_epoch = how
+        self._requests.pending = True
 
     def interrupt(self, signal: int | None = None) -> None:
         """Halt at the next safe point; ``run()`` again goes on from there.
@@ -396,8 +289,8 @@ class TrainEngine(EventEngine):
         Args:
             signal: Number of the signal that asked for it, for handlers.
         """
-        self._interrupt = (signal,)
-        self._wanted = True
+        self._requests.interrupt = (signal,)
+        self._requests.pending = True
 
     @property
     def stop_training(self) -> bool:
@@ -424,20 +317,17 @@ class TrainEngine(EventEngine):
 
     def _on_started(self) -> None:
         state = self.run_state
-        self._wanted = state.stop_reason is not None
-        self._terminate = self._end_epoch = False
-        self._interrupt = None
+        self._requests.clear(state)
         self._at_safe_point = False
         run = self.bus.dispatcher("STARTED").run
         if run is not None:
             run((self.context,), state.epoch)
-        if not state.started:
-            state.started = True
-            if self._validate_at_start and self._validation is not None:
-                state.owe(DueKind.VALIDATION, _VALIDATION)
-        self._plan_next_validation()
+        first, state.started = not state.started, True
+        self._validations.begin(first=first)
         self._safe_point()
-        if self.clock.epoch_is_full:  # it was saved between its last step and its end
+        if self.clock.epoch_is_over:  # it was saved between its last step and its end
+            if state.epoch_cut:
+                self._on_epoch_cut()
             self.clock.skip_epoch(self)
             self._on_epoch_completed()
 
@@ -447,8 +337,9 @@ class TrainEngine(EventEngine):
         run = self.bus.dispatcher("EPOCH_STARTED").run
         if run is not None:
             run((self.context,), self.run_state.epoch + 1)
-        if self._terminate:  # no batch was read yet: this is a safe point as well
-            self.should_terminate = self._terminate
+        if self._requests.terminate:  # no batch was read yet: a safe point as well
+            self._requests.settle(self.run_state)
+            self._heed()
 
     def _on_iteration_started(self) -> None:
         self._at_safe_point = False
@@ -480,18 +371,22 @@ class TrainEngine(EventEngine):
                 done.iteration,
             )
             clock.closing_iteration = 0
-        if done.iteration == self._next_validation:
-            self._owe_validation(done.iteration)
-        if self._wanted or state.due or self._dispatch_safe_point.run is not None:
+        if done.iteration == self._validations.next_iteration:
+            self._validations.after_iteration()
+        due = self._requests.pending or state.due
+        if due or self._dispatch_safe_point.run is not None:
             self._safe_point()
         else:
             self._at_safe_point = True
 
     def _on_epoch_cut(self, iter_counter: int = 0) -> None:
-        done = self.run_state.progress
+        state = self.run_state
         self.bus.fire("TERMINATE_SINGLE_EPOCH", self.context, iter_counter)
-        if done.pass_batch:
-            done.finish_pass()
+        if state.progress.pass_batch:
+            state.progress.finish_pass()
+        if self.should_terminate_single_epoch == "skip_epoch_completed":
+            state.progress.finish_epoch()
+            state.epoch_cut = False
 
     def _on_epoch_completed(self) -> None:
         state = self.run_state
@@ -500,18 +395,13 @@ class TrainEngine(EventEngine):
             state.limits = evolve(state.limits, epoch_length=state.epoch_iteration)
         self._at_safe_point = False
         state.progress.finish_epoch()
+        state.epoch_cut = False
         run = self.bus.dispatcher("EPOCH_COMPLETED").run
         if run is not None:
             self.clock.closing_epoch = 1
             run((self.context,), state.epoch)
             self.clock.closing_epoch = 0
-        validation = self._validation
-        if (
-            validation is not None
-            and validation.plan.by_epoch
-            and validation.plan.due(state.epoch, total=state.limits.max_epochs)
-        ):
-            state.owe(DueKind.VALIDATION, _VALIDATION)
+        self._validations.after_epoch()
         self._safe_point()
 
     def _on_completed(self) -> None:
@@ -522,8 +412,8 @@ class TrainEngine(EventEngine):
         self._safe_point()
 
     def _on_interrupt(self) -> None:
-        (signal,) = self._interrupt or (None,)
-        self._interrupt = None
+        (signal,) = self._requests.interrupt or (None,)
+        self._requests.interrupt = None
         self.run_state.move(Phase.INTERRUPTED)
         self.bus.fire("INTERRUPT", self.context, signal)
 
@@ -535,202 +425,30 @@ class TrainEngine(EventEngine):
         self._at_safe_point = True
         if self._dispatch_safe_point.run is not None:
             self._dispatch_safe_point.run((self.context,), state.iteration)
+        if self._requests.pending:
+            self._requests.settle(state)
         while state.due:
             due = state.due[0]
-            if due.kind is DueKind.VALIDATION and self._interrupt is not None:
+            if due.kind is DueKind.VALIDATION and self._requests.interrupt:
                 break  # it stays owed
-            self._pay(due)
-        if self._wanted:
+            pay(due, state, self._validations, self.context)
+        if self._requests.pending:
             self._heed()
 
-    def _pay(self, due: Due) -> None:
-        state = self.run_state
-        payer = self._payers.get(due.owner)
-        if due.kind is not DueKind.VALIDATION:
-            state.due.remove(due)  # before: what is saved does not owe the saving
-        if payer is not None:
-            payer(due)
-        else:
-            hook = self.context.hook_set.find(due.owner)
-            if hook is None or not hasattr(hook, "pay"):
-                self.context.logger.warning(
-                    "due_dropped", owner=due.owner, kind=due.kind.name, name=due.name
-                )
-            else:
-                hook.pay(self.context, due)
-        if due in state.due:
-            state.due.remove(due)
-
     def _heed(self) -> None:
-        """Do what stop, terminate, terminate_epoch and interrupt asked for."""
-        state = self.run_state
-        if self._interrupt is not None and state.phase is Phase.TRAINING:
+        """Hand to Ignite's loop what was asked for and takes effect here."""
+        state, requests = self.run_state, self._requests
+        if requests.interrupt is not None:
             self.should_interrupt = True
-        if self._end_epoch:
-            self.should_terminate_single_epoch = self._end_epoch
-            self._end_epoch = False
-        if self._terminate:
-            state.stop_reason = state.stop_reason or "terminate() was called"
+        if requests.end_epoch:
+            self.should_terminate_single_epoch = requests.end_epoch
+            requests.end_epoch = False
+        if requests.terminate:
+            self.should_terminate = requests.terminate
+        elif requests.stops_now(state):
             state.ended = True
-            self.should_terminate = self._terminate
-        elif state.stop_reason is not None and not state.ended:
-            self._heed_stop()
-        self._wanted = state.stop_reason is not None or self._interrupt is not None
-
-    def _heed_stop(self) -> None:
-        state = self.run_state
-        if state.limits.max_iters is None and state.epoch_iteration:
-            return  # the running epoch goes on to its end
-        state.ended = True
-        self.should_terminate = True
-        if state.epoch_iteration:  # Ignite leaves the end of a cut epoch out
-            self._on_epoch_completed()
-
-    # -- validation --------------------------------------------------------------
-
-    def _plan_next_validation(self) -> None:
-        """Find the next iteration that a validation follows; 0 if none does."""
-        self._next_validation = 0
-        validation, state = self._validation, self.run_state
-        if validation is None or validation.plan.by_epoch:
-            return
-        total = self.clock.epoch_length
-        if total is not None and state.limits.max_iters is None:
-            total *= state.limits.max_epochs or 1
-        step = state.iteration + 1
-        while total is None or step <= total:
-            if validation.plan.due(step, total=total):
-                self._next_validation = step
-                return
-            step += 1
-
-    def _owe_validation(self, iteration: int) -> None:
-        if iteration:
-            self.run_state.owe(DueKind.VALIDATION, _VALIDATION)
-            self._plan_next_validation()
-
-    def _validate(self, due: Due) -> None:
-        validation = self._validation
-        if validation is None:
-            self.context.logger.warning(
-                "due_dropped", owner=due.owner, kind=due.kind.name, name=due.name
-            )
-            return
-        validation.run()
-
-    # -- checkpoints -------------------------------------------------------------
-
-    def save_checkpoint(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        meta: Mapping[str, Any] | None = None,
-        save_optimizer: bool = True,
-        save_param_scheduler: bool = True,
-    ) -> Path:
-        """Write everything that is needed to go on exactly.
-
-        Best called at a safe point: between runs, or by owing it
-        (``runner.owe(DueKind.SAVE, hook, name)``). From inside another handler it
-        lacks what the handlers after it do; the checkpoint says so.
-
-        Args:
-            path: The file; it is whole afterwards, or an error says why.
-            meta: Facts to add to its ``meta``.
-            save_optimizer: Without it the run cannot go on exactly.
-            save_param_scheduler: Likewise.
-
-        Raises:
-            CheckpointError: It could not be written.
-        """
-        path = Path(path)
-        checkpoint = capture(
-            self.run_state,
-            self.parts,
-            self.context.hook_set,
-            meta=meta,
-            save_optimizer=save_optimizer,
-            save_param_scheduler=save_param_scheduler,
-            at_safe_point=self._at_safe_point,
-        )
-        self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
-        return Store(path.parent).write(path.name, checkpoint)
-
-    def resume(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        map_location: Any = "cpu",
-        resume_optimizer: bool = True,
-        resume_param_scheduler: bool = True,
-    ) -> list[str]:
-        """Become the run that a checkpoint holds; ``run()`` then goes on.
-
-        Args:
-            path: A checkpoint, or a folder: its newest good one.
-            map_location: Where tensors are put while reading.
-            resume_optimizer: Also the optimizer's state.
-            resume_param_scheduler: Also the schedules' state.
-
-        Returns:
-            Remarks, also logged: what may keep the run from being bit-equal.
-
-        Raises:
-            CheckpointNotFoundError: There is none.
-            CheckpointDamagedError: It cannot be read, or holds no run.
-            CheckpointError: It does not fit this run.
-            StateError: This run is training.
-        """
-        path, remarks = Path(path), []
-        if path.is_dir():
-            found = Store(path).newest_good(map_location=map_location)
-            if found is None:
-                message = f"{path}: the folder holds no checkpoint (*.pth)"
-                raise CheckpointNotFoundError(message)
-            _, checkpoint, remarks = found
-            for remark in remarks:
-                self.context.logger.warning("resume_remark", remark=remark)
-        else:
-            checkpoint = check(read(path, map_location=map_location), str(path))
-        return remarks + self.resume_from(
-            checkpoint,
-            resume_optimizer=resume_optimizer,
-            resume_param_scheduler=resume_param_scheduler,
-        )
-
-    def resume_from(
-        self,
-        checkpoint: dict[str, Any],
-        *,
-        resume_optimizer: bool = True,
-        resume_param_scheduler: bool = True,
-    ) -> list[str]:
-        """Become the run that a checkpoint, read and checked, holds.
-
-        Returns:
-            Remarks, also logged.
-
-        Raises:
-            CheckpointError: It does not fit this run.
-            StateError: This run is training.
-        """
-        if self.run_state.phase in (Phase.TRAINING, Phase.VALIDATING, Phase.TESTING):
-            message = (
-                f"cannot resume while {self.run_state.phase.value}: do it before run()"
-            )
-            raise StateError(message)
-        self._internal_run_generator = None
-        self._dataloader_iter = None
-        self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
-        remarks = restore(
-            checkpoint,
-            self.run_state,
-            self.parts,
-            self.context.hook_set,
-            resume_optimizer=resume_optimizer,
-            resume_param_scheduler=resume_param_scheduler,
-        )
-        self._resumed = True
-        for remark in remarks:
-            self.context.logger.warning("resume_remark", remark=remark)
-        return remarks
+            self.should_terminate = True
+            if state.epoch_iteration:  # Ignite leaves the end of a cut epoch out
+                self._on_epoch_completed()
+        stops = state.stop_reason is not None
+        requests.pending = stops or requests.interrupt is not None

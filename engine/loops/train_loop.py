@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError
 from engine.loops.interval import ValidationPlan
 from engine.registry import LOOPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["BaseLoop", "EpochBasedTrainLoop", "IterBasedTrainLoop"]
 
@@ -66,7 +68,9 @@ class _TrainLoop(BaseLoop):
     def val_interval(self) -> int:
         """Epochs (or iterations) between validations, at the present place."""
         done = self._runner.state.progress
-        return self.plan.interval_at(done.epoch if self.plan.by_epoch else done.iteration)
+        return self.plan.interval_at(
+            done.epoch if self.plan.by_epoch else done.iteration
+        )
 
     @property
     def epoch(self) -> int:

@@ -133,7 +133,7 @@ class StepModel(TransparentModule):
     def _split(self, data: Batch) -> tuple[Any, Any]:
         """Inputs and targets of a batch, on the module's device."""
         pair = data if self.preprocess is None else self.preprocess(data)
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2:  # noqa: PLR2004
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:  # noqa: PLR2004 - a pair
             raise DataError(_no_pair(pair, given=self.preprocess is None))
         inputs, targets = pair
         device = device_of(self.module)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -30,7 +29,6 @@ from engine.build import (
 from engine.checkpoint import Store, check, load_checkpoint, read
 from engine.dist import get_rank, get_world_size
 from engine.errors import ConfigError, did_you_mean
-from engine.events import Priority
 from engine.hooks import Hook, HookSet
 from engine.logging import build_logger
 from engine.loops import EvalEngine, TrainEngine
@@ -38,6 +36,11 @@ from engine.model import require_step
 from engine.runner.folders import log_folder, make_folder
 from engine.state import DueKind, MessageHub, RunState, set_random_seed
 from engine.version import __version__
+
+if TYPE_CHECKING:
+    import os
+
+    from engine.events import Priority
 
 __all__ = ["Runner"]
 
@@ -81,7 +84,7 @@ class Runner:
         ConfigError: Arguments contradict each other, or the work dir cannot be written.
     """
 
-    def __init__(  # noqa: PLR0913 - the spec's signature
+    def __init__(
         self,
         model: Any,
         work_dir: str | os.PathLike[str],
@@ -96,7 +99,7 @@ class Runner:
         param_scheduler: Any = None,
         val_evaluator: Any = None,
         test_evaluator: Any = None,
-        default_hooks: Mapping[str, Any] | None = None,  # noqa: A002 - MMEngine's name
+        default_hooks: Mapping[str, Any] | None = None,
         custom_hooks: Sequence[Any] | None = None,
         load_from: str | os.PathLike[str] | None = None,
         resume: bool = False,
@@ -215,12 +218,12 @@ class Runner:
 
     @property
     def epoch(self) -> int:
-        """Index of the epoch in progress while its handlers run, else those done."""
+        """Index of the one in progress while its handlers run, else epochs done."""
         return self.clock.epoch
 
     @property
     def iter(self) -> int:
-        """Index of the iteration in progress while its handlers run, else those done."""
+        """Index of the one in progress while its handlers run, else iterations done."""
         return self.clock.iter
 
     @property
@@ -693,8 +696,10 @@ def _check_randomness(randomness: Mapping[str, Any] | None) -> dict[str, Any]:
 def _bounded_by_iters(train_cfg: Any) -> bool:
     if isinstance(train_cfg, Mapping):
         return "max_iters" in train_cfg
-    return train_cfg is not None and getattr(train_cfg, "plan", None) is not None and (
-        not train_cfg.plan.by_epoch
+    return (
+        train_cfg is not None
+        and getattr(train_cfg, "plan", None) is not None
+        and (not train_cfg.plan.by_epoch)
     )
 
 

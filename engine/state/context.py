@@ -31,11 +31,11 @@ class RunContext(Protocol):
 
     @property
     def epoch(self) -> int:
-        """Index of the epoch in progress while its handlers run, else epochs finished."""
+        """Index of the one in progress while its handlers run, else epochs done."""
 
     @property
     def iter(self) -> int:
-        """Index of the iteration in progress while its handlers run, else those done."""
+        """Index of the one in progress while its handlers run, else iterations done."""
 
     @property
     def max_epochs(self) -> int:
@@ -56,8 +56,8 @@ class RunContext(Protocol):
     def stop(self, reason: str) -> None:
         """End training after the running epoch, or iteration if bounded by those."""
 
-    def owe(self, kind: DueKind, owner: str, name: str = "") -> None:
-        """Ask for something to be done at the next safe point."""
+    def owe(self, kind: DueKind, owner: object, name: str = "") -> None:
+        """Ask for something to be done at the next safe point, by ``owner.pay``."""
 
     def __getattr__(self, name: str) -> Any:
         """What this kind of run has beside: model, optim_wrapper, logger, ..."""

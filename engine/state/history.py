@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from engine.errors import SerializationError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = ["HistoryBuffer"]
 
@@ -98,10 +100,8 @@ class HistoryBuffer:
         self._length += 1
         self._sum += value
         self._count += count
-        if value < self._min:
-            self._min = value
-        if value > self._max:
-            self._max = value
+        self._min = min(self._min, value)
+        self._max = max(self._max, value)
 
     def _fetch(self) -> None:
         """Bring what waits on a device to the host, in one transfer."""
@@ -146,8 +146,12 @@ class HistoryBuffer:
         Raises:
             LookupError: None has that name.
         """
-        own = {"mean": self.mean, "min": self.min, "max": self.max}
-        own["current"] = self.current
+        own: dict[str, Callable[..., Any]] = {
+            "mean": self.mean,
+            "min": self.min,
+            "max": self.max,
+            "current": self.current,
+        }
         if method_name in own:
             return own[method_name](*args, **kwargs)
         if method_name not in self._STATISTICS:

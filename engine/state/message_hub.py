@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from engine.errors import SerializationError, did_you_mean
 from engine.state.history import HistoryBuffer
-from engine.typing import Plain
+
+if TYPE_CHECKING:
+    from engine.typing import Plain
 
 __all__ = ["MessageHub"]
 
@@ -65,9 +67,7 @@ class MessageHub:
             value = _scalar(key, value)
         buffer.update(value, count)
 
-    def update_scalars(
-        self, log_dict: Mapping[str, Any], resumed: bool = True
-    ) -> None:
+    def update_scalars(self, log_dict: Mapping[str, Any], resumed: bool = True) -> None:
         """Add several values; one may be ``{"value": ..., "count": ...}``.
 
         Raises:
@@ -205,7 +205,9 @@ def _scalar(key: str, value: Any) -> float | Tensor:
         if value.numel() == 1:
             return value
         found = f"a tensor of shape {tuple(value.shape)}"
-    elif isinstance(value, np.ndarray | np.generic | float | int) and np.size(value) == 1:
+    elif (
+        isinstance(value, np.ndarray | np.generic | float | int) and np.size(value) == 1
+    ):
         return float(np.asarray(value).item())
     else:
         found = f"{type(value).__name__} {value!r}"

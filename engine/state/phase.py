@@ -8,7 +8,7 @@
                                              ├──▶ INTERRUPTED ──▶ the phase it left
                                              └──▶ FAILED (final)
 
-``docs/explanation/state-machine.md`` holds the same table as a drawing; a test compares.
+``docs/explanation/state-machine.md`` draws the same table; a test compares.
 """
 
 from __future__ import annotations

@@ -8,14 +8,16 @@ import random
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from attrs import frozen
 
 from engine.errors import SerializationError
-from engine.typing import Plain
+
+if TYPE_CHECKING:
+    from engine.typing import Plain
 
 __all__ = [
     "GeneratorState",
@@ -99,7 +101,9 @@ def set_random_seed(
     """
     chosen = draw_seed() if seed is None else seed
     if not isinstance(chosen, int) or not 0 <= chosen < _SEEDS:
-        message = f"randomness.seed={seed!r}: give a whole number from 0 to {_SEEDS - 1}"
+        message = (
+            f"randomness.seed={seed!r}: give a whole number from 0 to {_SEEDS - 1}"
+        )
         raise ValueError(message)
     seed_everything((chosen + rank) % _SEEDS if diff_rank_seed else chosen)
     if deterministic:
@@ -181,7 +185,7 @@ def fence() -> Iterator[None]:
 
 
 def _uses_cuda() -> bool:
-    return torch.cuda.is_available() and torch.cuda.is_initialized()
+    return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]  # torch leaves it out
 
 
 @frozen

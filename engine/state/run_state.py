@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define, field, frozen, setters
 from attrs.validators import ge, instance_of
@@ -14,7 +14,9 @@ from engine.state.message_hub import MessageHub
 from engine.state.phase import NEXT, Phase
 from engine.state.progress import Progress
 from engine.state.serialize import UNSAVED, from_plain, to_plain
-from engine.typing import Plain
+
+if TYPE_CHECKING:
+    from engine.typing import Plain
 
 __all__ = ["Due", "DueKind", "Limits", "RunState"]
 
@@ -110,6 +112,7 @@ class RunState:
         started: Whether training ever began.
         stop_reason: Why training is to end before its limit; ``None`` if it is not.
         ended: Whether it did end so.
+        epoch_cut: Whether the running epoch ends here, whatever its length.
         elapsed_seconds: Time spent running, over all processes of the run.
         hub: Scalars and facts that hooks hand to each other; saved beside this.
     """
@@ -128,6 +131,7 @@ class RunState:
     started: bool = False
     stop_reason: str | None = None
     ended: bool = False
+    epoch_cut: bool = False
     elapsed_seconds: float = field(default=0.0, validator=ge(0.0))
     hub: MessageHub = field(factory=MessageHub, metadata=UNSAVED)
     _running_since: float | None = field(
@@ -188,7 +192,11 @@ class RunState:
             allowed = ", ".join(sorted(phase.value for phase in NEXT[self.phase]))
             message = f"{move} {where}: allowed from here: {allowed or 'none'}."
             raise StateError(message)
-        if self.phase is Phase.FINISHED and to is Phase.TRAINING and not self.has_work():
+        if (
+            self.phase is Phase.FINISHED
+            and to is Phase.TRAINING
+            and not self.has_work()
+        ):
             message = f"{move} {where}: {self._why_finished()}"
             raise StateError(message)
         back = (Phase.READY, Phase.TRAINING, Phase.FINISHED)
@@ -211,9 +219,7 @@ class RunState:
                 f"it was stopped early ({self.stop_reason}). "
                 f"Raise {name} above {getattr(limits, name)} to go on."
             )
-        return (
-            f"all {count} of {limits.describe()} are done. Raise {name} to go on."
-        )
+        return f"all {count} of {limits.describe()} are done. Raise {name} to go on."
 
     def fail(self) -> None:
         """Enter FAILED from wherever the run is active; elsewhere change nothing."""

@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, get_args, get_origin
 
 import attrs
 
 from engine.errors import SerializationError, did_you_mean
-from engine.typing import Plain
+
+if TYPE_CHECKING:
+    from engine.typing import Plain
 
 __all__ = ["UNSAVED", "from_plain", "to_plain"]
 
@@ -48,8 +50,9 @@ def to_plain(value: Any) -> Plain:
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if attrs.has(type(value)):
-        fields = {name: to_plain(getattr(value, name)) for name in _saved(type(value))}
-        return {"format": type(value).FORMAT, **fields}
+        cls: Any = type(value)
+        fields = {name: to_plain(getattr(value, name)) for name in _saved(cls)}
+        return {"format": cls.FORMAT, **fields}
     message = (
         f"cannot save a {type(value).__name__}: saved state holds numbers, strings, "
         "None, and lists and dicts of them"

@@ -165,7 +165,7 @@ class CosineAnnealingParamScheduler(_ParamScheduler):
         self,
         optimizer: Optimizer | OptimWrapper,
         param_name: str,
-        T_max: int | None = None,  # noqa: N803 - MMEngine's and torch's name
+        T_max: int | None = None,
         eta_min: float | None = None,
         begin: int = 0,
         end: int = END,
@@ -198,7 +198,7 @@ class CosineAnnealingParamScheduler(_ParamScheduler):
     def build_iter_from_epoch(
         cls,
         *args: Any,
-        T_max: int | None = None,  # noqa: N803 - MMEngine's and torch's name
+        T_max: int | None = None,
         begin: int = 0,
         end: int = END,
         by_epoch: bool = True,
@@ -207,7 +207,7 @@ class CosineAnnealingParamScheduler(_ParamScheduler):
     ) -> Self:
         """As the base's, with ``T_max`` in epochs too."""
         if T_max is not None:
-            T_max = to_iterations(T_max, by_epoch, epoch_length)  # noqa: N806
+            T_max = to_iterations(T_max, by_epoch, epoch_length)
         return super().build_iter_from_epoch(
             *args,
             T_max=T_max,

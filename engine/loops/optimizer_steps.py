@@ -1,0 +1,51 @@
+"""Counts the steps of a run's optimizers and fires their events."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.checkpoint import Parts
+    from engine.events import Bus
+    from engine.state import Progress
+
+__all__ = ["watch_optimizers"]
+
+
+@contextmanager
+def watch_optimizers(
+    parts: Parts, progress: Progress, bus: Bus, context: Any
+) -> Iterator[None]:
+    """While the body runs, count each ``optimizer.step()`` of a tracked optimizer.
+
+    ``OPTIMIZER_STEP_STARTED`` fires before it, ``OPTIMIZER_STEP_COMPLETED`` after it,
+    through torch's own step hooks, whoever calls the step.
+    """
+    before = bus.dispatcher("OPTIMIZER_STEP_STARTED")
+    after = bus.dispatcher("OPTIMIZER_STEP_COMPLETED")
+
+    def started(*_: object) -> None:
+        if before.run is not None:
+            before.run((context,), progress.optimizer_steps + 1)
+
+    def completed(*_: object) -> None:
+        progress.optimizer_steps += 1
+        if after.run is not None:
+            after.run((context,), progress.optimizer_steps)
+
+    handles = [
+        handle
+        for optimizer in parts.optimizers()
+        for handle in (
+            optimizer.register_step_pre_hook(started),
+            optimizer.register_step_post_hook(completed),
+        )
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,49 @@
+"""What handlers and signals ask of a trainer, until a safe point heeds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+if TYPE_CHECKING:
+    from engine.state import RunState
+
+__all__ = ["Requests"]
+
+
+@define
+class Requests:
+    """Requests that wait for a safe point.
+
+    Args:
+        pending: Whether there is any; the one thing that is asked per iteration.
+        terminate: End training; ``"skip_completed"`` leaves ``COMPLETED`` out.
+        end_epoch: End the epoch; ``"skip_epoch_completed"`` leaves its event out.
+        interrupt: Halt; holds the signal that asked for it, if one did.
+    """
+
+    pending: bool = False
+    terminate: bool | str = False
+    end_epoch: bool | str = False
+    interrupt: tuple[int | None] | None = None
+
+    def clear(self, state: RunState) -> None:
+        """Forget all but a stop, which is part of the run's state."""
+        self.terminate = self.end_epoch = False
+        self.interrupt = None
+        self.pending = state.stop_reason is not None
+
+    def settle(self, state: RunState) -> None:
+        """Note in the state what ends here, before anything is saved of it."""
+        if self.end_epoch:
+            state.epoch_cut = True
+        if self.terminate:
+            state.stop_reason = state.stop_reason or "terminate() was called"
+            state.ended = True
+
+    def stops_now(self, state: RunState) -> bool:
+        """Whether a stop takes effect: an epoch that is counted goes on to its end."""
+        if state.stop_reason is None or state.ended:
+            return False
+        return state.limits.max_iters is not None or state.epoch_iteration == 0
