@@ -86,7 +86,7 @@ class Accuracy(BaseMetric):
 
 model = dict(
     type="StepModel",
-    module=DigitsNet(),
+    module=dict(type="DigitsNet"),
     loss=nn.functional.cross_entropy,
 )
 train_dataloader = dict(

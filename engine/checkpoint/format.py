@@ -24,6 +24,7 @@ five have MMEngine's names and meaning.
 from __future__ import annotations
 
 import platform
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ import torch
 
 from engine.errors import CheckpointDamagedError
 
-__all__ = ["FORMAT", "check", "environment", "environment_changes"]
+__all__ = ["FORMAT", "check", "environment", "environment_changes", "find_foreign"]
 
 FORMAT = 1
 
@@ -58,6 +59,34 @@ def check(checkpoint: Any, where: str) -> dict[str, Any]:
         "load_from (or load_checkpoint) without resume."
     )
     raise CheckpointDamagedError(message)
+
+
+# Exact types: a float of NumPy's is a float, and would have to be unpickled.
+_LEAVES = (bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device)
+
+
+def find_foreign(value: Any, where: str = "checkpoint") -> str | None:
+    """Where something lies that no reader would unpickle; ``None`` if nowhere.
+
+    Args:
+        value: What is to be saved.
+        where: What the answer calls it.
+
+    >>> find_foreign({"state_dict": {}, "meta": {"best": [0.5, object()]}})
+    "checkpoint['meta']['best'][1] is a builtins.object"
+    """
+    kind = type(value)
+    if value is None or kind in _LEAVES or isinstance(value, torch.Tensor):
+        return None
+    inside: Any = None
+    if kind in (dict, OrderedDict):
+        inside = value.items()
+    elif kind in (list, tuple, set):
+        inside = enumerate(value)
+    if inside is None:
+        return f"{where} is a {kind.__module__}.{kind.__qualname__}"
+    found = (find_foreign(item, f"{where}[{key!r}]") for key, item in inside)
+    return next((one for one in found if one is not None), None)
 
 
 def environment() -> dict[str, Any]:

@@ -6,6 +6,7 @@ the pointer ``last_checkpoint`` moves, the same way, and only then old files go.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import torch
 from attrs import field, frozen
 
-from engine.checkpoint.format import check
+from engine.checkpoint.format import check, find_foreign
 from engine.errors import (
     CheckpointDamagedError,
     CheckpointError,
@@ -58,9 +59,10 @@ def read(path: str | os.PathLike[str], *, map_location: Any = "cpu") -> Any:
         raise CheckpointDamagedError(message)
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
-    except OSError:
-        raise
     except Exception as error:
+        # In a truncated file torch seeks to before its start: an invalid argument.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         message = (
             f"{path}: cannot be read ({size} bytes): it is truncated, damaged, no "
             "checkpoint, or holds objects that would have to be unpickled, which is "
@@ -96,9 +98,17 @@ class Store:
             checkpoint: Tensors and plain data.
 
         Raises:
-            CheckpointError: It could not be written; an older file of the same name
-                is untouched.
+            CheckpointError: It could not be written, or holds what could not be read
+                back; an older file of the same name is untouched.
         """
+        foreign = find_foreign(checkpoint)
+        if foreign is not None:
+            message = (
+                f"{self.folder / name}: not written: {foreign}. A checkpoint holds "
+                "tensors, numbers, text, None, and lists, tuples and dicts of them, for "
+                "nothing in it is unpickled. Let state_dict() of that part give those."
+            )
+            raise CheckpointError(message)
 
         def fill(file: IO[bytes]) -> None:
             torch.save(checkpoint, file)

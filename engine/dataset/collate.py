@@ -63,13 +63,14 @@ def count_samples(batch: Any) -> int:
     >>> count_samples({"x": [1, 2, 3]}), count_samples(5)
     (3, 1)
     """
-    if isinstance(batch, Mapping):
-        return count_samples(next(iter(batch.values()))) if batch else 0
     shape = getattr(batch, "shape", None)
     if shape is not None:
         return int(shape[0]) if len(shape) else 1
     if isinstance(batch, tuple | list):
-        if batch and (hasattr(batch[0], "shape") or isinstance(batch[0], list)):
-            return count_samples(batch[0])
+        first = batch[0] if batch else None
+        if hasattr(first, "shape") or isinstance(first, list):
+            return count_samples(first)
         return len(batch)
+    if not isinstance(batch, int | float) and isinstance(batch, Mapping):
+        return count_samples(next(iter(batch.values()))) if batch else 0
     return 1

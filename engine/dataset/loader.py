@@ -311,9 +311,10 @@ class ReplayCursor:
     def __init__(self, data: Iterable[Any], *, seed: int) -> None:
         self._data = data
         self._seed = seed
-        self.length = _length(data)
-        if self.length == 0 and hasattr(data, "__len__"):
+        length = _length(data)
+        if length == 0:
             _check_length(data, 0)
+        self.length = length or 0
 
     def read(self, data_pass: int, batch: int) -> Iterator[Any]:
         """The batches of a pass from number ``batch`` on.
@@ -324,14 +325,19 @@ class ReplayCursor:
         set_epoch = getattr(getattr(self._data, "sampler", None), "set_epoch", None)
         if set_epoch is not None:
             set_epoch(data_pass)
-        with fence():  # a DataLoader draws its workers' seed when it is iterated
+        read, first = 0, []
+        # Orders and workers' seeds are drawn when the first batch is: from (seed, pass).
+        # Later batches draw from training's generators, which skipping leaves alone.
+        with fence():
             seed_host(derive_seed(self._seed, data_pass))
             items = iter(self._data)
-        read = 0
+            for item in islice(items, max(batch, 1)):
+                read += 1
+                first = [item] if read > batch else []
+        yield from first
         for item in items:
             read += 1
-            if read > batch:
-                yield item
+            yield item
         if read == 0:
             _check_length(self._data, 0)
         if read < max(self.length, batch):
@@ -343,10 +349,10 @@ class ReplayCursor:
             raise DataError(message)
 
 
-def _length(data: Iterable[Any]) -> int:
+def _length(data: Iterable[Any]) -> int | None:
     if not isinstance(data, Sized):
-        return 0
+        return None
     try:
         return len(data)
     except TypeError:  # torch's DataLoader over an iterable dataset without a length
-        return 0
+        return None

@@ -33,14 +33,18 @@ class IterTimerHook(Hook):
         self._last = perf_counter()
         self._began = self._last
         self._first_iter = 0
+        self._max_iters = 0
 
     def before_train(self, runner: RunContext) -> None:
         """Begin to measure this process's mean."""
         self._began = perf_counter()
         self._first_iter = runner.iter
+        self._max_iters = runner.max_iters
 
     def _before_epoch(self, runner: RunContext, mode: str = "train") -> None:
         self._last = perf_counter()
+        if mode == "train":  # data without a length has told it after one epoch
+            self._max_iters = runner.max_iters
 
     def _before_iter(
         self,
@@ -67,5 +71,5 @@ class IterTimerHook(Hook):
         if mode == "train":
             done = runner.iter + 1
             mean = (now - self._began) / (done - self._first_iter)
-            left = max(runner.max_iters - done, 0)
+            left = max(self._max_iters - done, 0)
             hub.update_info("eta", mean * left, resumed=False)

@@ -64,10 +64,10 @@ class LoggerHook(Hook):
     ) -> None:
         """Write a line when one is due."""
         done = batch_idx + 1
-        if done % self.interval:
-            last = done == runner.clock.epoch_length
-            if self.ignore_last or not last:
-                return
+        if done % self.interval and (
+            self.ignore_last or done != runner.clock.epoch_length
+        ):
+            return
         iteration = runner.iter + 1
         if iteration % self.interval_exp_name == 0:
             name = getattr(runner, "experiment_name", None)

@@ -30,7 +30,10 @@ class ParamSchedulerHook(Hook):
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
         """Step the schedules that go by iteration."""
-        for schedule in _all(runner.param_schedulers):
+        schedules = runner.param_schedulers
+        if not schedules:
+            return
+        for schedule in _all(schedules):
             # torch's own schedulers have no by_epoch and go by epoch
             if not getattr(schedule, "by_epoch", True):
                 schedule.step()

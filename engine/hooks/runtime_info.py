@@ -55,9 +55,12 @@ class RuntimeInfoHook(Hook):
         hub = runner.message_hub
         hub.update_info("iter", runner.iter)
         optimizer = getattr(runner, "optim_wrapper", None)
-        if optimizer is not None:
-            for key, rate in _rates(optimizer).items():
-                hub.update_scalar(key, rate)
+        groups = getattr(optimizer, "param_groups", None)
+        if groups is not None:
+            hub.update_scalar("train/lr", groups[0]["lr"])
+        elif optimizer is not None:  # several, by name
+            for name, one in optimizer.items():
+                hub.update_scalar(f"train/{name}.lr", one.param_groups[0]["lr"])
 
     def after_train_iter(
         self,
@@ -68,7 +71,8 @@ class RuntimeInfoHook(Hook):
     ) -> None:
         """Record the numbers that the training step returned."""
         hub = runner.message_hub
-        if isinstance(outputs, Mapping):
+        # The first question is the quick one: Mapping's own check is in Python.
+        if type(outputs) is dict or isinstance(outputs, Mapping):
             for key, value in outputs.items():
                 if _is_scalar(value):
                     hub.update_scalar(f"train/{key}", value)
@@ -86,14 +90,6 @@ class RuntimeInfoHook(Hook):
     ) -> None:
         """Record the metrics of a test."""
         _record(runner, "test", metrics)
-
-
-def _rates(optimizer: Any) -> dict[str, float]:
-    if hasattr(optimizer, "param_groups"):
-        return {"train/lr": optimizer.param_groups[0]["lr"]}
-    return {
-        f"train/{name}.lr": one.param_groups[0]["lr"] for name, one in optimizer.items()
-    }
 
 
 def _is_scalar(value: object) -> bool:

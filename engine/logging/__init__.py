@@ -3,5 +3,12 @@
 from __future__ import annotations
 
 from engine.logging.setup import RunLogger, build_logger, close_logger
+from engine.state import HistoryBuffer, MessageHub
 
-__all__ = ["RunLogger", "build_logger", "close_logger"]
+__all__ = [
+    "HistoryBuffer",
+    "MessageHub",
+    "RunLogger",
+    "build_logger",
+    "close_logger",
+]

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineContext"]
 
+# Attributes that are tracked parts, and what track() calls those.
+_TRACKED = {"model": "model", "optim_wrapper": "optimizer"}
+
 
 class EngineContext:
     """What hooks and handlers get as ``runner`` under a composed ``TrainEngine``.
@@ -131,6 +134,8 @@ class EngineContext:
             raise AttributeError(name)
         if name in self.facilities:
             return self.facilities[name]
+        if name in _TRACKED:  # python asks here when the property found none
+            return self._tracked(_TRACKED[name])
         makers: dict[str, Callable[[], Any]] = {
             "logger": lambda: build_logger("engine", rank=self.rank),
             "log_processor": lambda: LogProcessor(

@@ -70,7 +70,7 @@ class EvalEngine(EventEngine):
             self.context = EngineContext(self.run_state, Clock(self.run_state))
             setattr(self.context, name, self)
             self.context.hook_set.connect(mode, self.bus)
-        self._acts = {
+        acts = {
             **{
                 event: self._quick(event)
                 for event in ("STARTED", "GET_BATCH_STARTED", "GET_BATCH_COMPLETED")
@@ -81,6 +81,7 @@ class EvalEngine(EventEngine):
             "EPOCH_COMPLETED": self._on_epoch_completed,
             "COMPLETED": self._quick("COMPLETED"),
         }
+        self._act_on(acts)
 
     def _set_metrics(self, metrics: Any) -> None:
         if not isinstance(metrics, Mapping):

@@ -144,17 +144,12 @@ class LogProcessor:
 
     def _line(self, head: str, values: dict[str, float], eta: float | None) -> str:
         digits = self.num_digits
-        parts = [head]
-        parts += [
-            f"{name}: {value:.{digits}e}"
-            for name, value in values.items()
-            if name == "lr" or name.endswith(".lr")
-        ]
+        rates, others = [head], []
+        for name, value in values.items():
+            if name == "lr" or name.endswith(".lr"):
+                rates.append(f"{name}: {value:.{digits}e}")
+            else:
+                others.append(f"{name}: {value:.{digits}f}")
         if eta is not None:
-            parts.append(f"eta: {timedelta(seconds=int(eta))}")
-        parts += [
-            f"{name}: {value:.{digits}f}"
-            for name, value in values.items()
-            if name != "lr" and not name.endswith(".lr")
-        ]
-        return "  ".join(parts)
+            rates.append(f"eta: {timedelta(seconds=int(eta))}")
+        return "  ".join(rates + others)

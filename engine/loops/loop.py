@@ -17,7 +17,7 @@ from engine.events.filters import Filter, Predicate
 from engine.state import RunState, draw_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["EventEngine"]
 
@@ -56,7 +56,7 @@ class EventEngine(Engine, ABC):
         self.context: Any = None
         self._leading = False
         self._default_priority = Priority.NORMAL
-        self._acts: dict[str, Callable[..., None]] = {}
+        self._acts: dict[str, tuple[Events, Callable[..., None]]] = {}
         self.register_events(
             *(event for event in Events if event not in self._allowed_events)
         )
@@ -180,14 +180,22 @@ class EventEngine(Engine, ABC):
     def _fire_event(
         self, event_name: Any, *event_args: Any, **event_kwargs: Any
     ) -> None:
-        # Ignite's loop calls this some four times an iteration: no hashing of events
-        # (theirs is in Python), no message that nobody reads.
-        self.last_event_name = event_name
-        act = self._acts.get(getattr(event_name, "_name_", event_name))
-        if act is not None:
+        # Ignite's loop calls this four times an iteration: no hashing of events (theirs
+        # is in Python), no message that nobody reads.
+        try:
+            self.last_event_name, act = self._acts[event_name._name_]  # type: ignore[assignment]  # equals Ignite's member
+        except (AttributeError, KeyError):  # a text, or an event without an act
+            self.last_event_name = event_name
+            self._fire_other(_key(event_name), *event_args)
+            return
+        if event_args or event_kwargs:
             act(*event_args, **event_kwargs)
         else:
-            self._fire_other(_key(event_name), *event_args)
+            act()
+
+    def _act_on(self, acts: Mapping[str, Callable[..., None]]) -> None:
+        """Say what is done when Ignite fires an event: by its name."""
+        self._acts = {name: (Events[name], act) for name, act in acts.items()}
 
     def _fire_other(self, event: str, *occasion: Any) -> None:
         attribute = State.event_to_attr.get(event)

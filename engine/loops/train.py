@@ -75,7 +75,7 @@ class TrainEngine(SavedEngine):
         self._dispatch_started = self.bus.dispatcher("ITERATION_STARTED")
         self._dispatch_completed = self.bus.dispatcher("ITERATION_COMPLETED")
         self._dispatch_safe_point = self.bus.dispatcher("SAFE_POINT")
-        self._acts = {
+        acts = {
             "STARTED": self._on_started,
             "EPOCH_STARTED": self._on_epoch_started,
             "GET_BATCH_STARTED": self._quick("GET_BATCH_STARTED"),
@@ -87,6 +87,7 @@ class TrainEngine(SavedEngine):
             "COMPLETED": self._on_completed,
             "INTERRUPT": self._on_interrupt,
         }
+        self._act_on(acts)
 
     # -- composing ---------------------------------------------------------------
 
@@ -184,6 +185,7 @@ class TrainEngine(SavedEngine):
         if data is None:
             data = self._no_data(epoch_length)
         self._open(data, max_epochs, max_iters, epoch_length)
+        self._count_window()
         if self._resumed and not self.run_state.has_work():
             self.context.logger.info(
                 "nothing_to_do",
@@ -230,6 +232,14 @@ class TrainEngine(SavedEngine):
         self._batch_size = cursor.batch_size
         self._last_batch_size = cursor.last_batch_size
         self.state.dataloader = Feed(cursor, self.run_state.progress)
+
+    def _count_window(self) -> None:
+        """Tell an optimizer wrapper where in its accumulation window the run is."""
+        count = getattr(self.parts.optimizer, "initialize_count_status", None)
+        if count is not None:
+            length = self.clock.epoch_length or 0
+            total = length * (self.clock.max_epochs or 0)
+            count(self.parts.model, self.run_state.iteration, total or -1)
 
     def _loop(self, *, going_on: bool = False) -> None:
         """Let the loop turn until it ends or is interrupted."""
@@ -432,6 +442,8 @@ class TrainEngine(SavedEngine):
             if due.kind is DueKind.VALIDATION and self._requests.interrupt:
                 break  # it stays owed
             pay(due, state, self._validations, self.context)
+            if self._requests.pending:  # a handler of a validation asked for it
+                self._requests.settle(state)
         if self._requests.pending:
             self._heed()
 

@@ -171,7 +171,7 @@ class OptimWrapper:
         return self._inner_count
 
     def initialize_count_status(
-        self, model: Module, init_counts: int, max_counts: int
+        self, model: Module | None, init_counts: int, max_counts: int
     ) -> None:
         """Say where in the run the next iteration is, and where the run ends.
 
@@ -397,6 +397,7 @@ def _momentum(group: Mapping[str, Any]) -> float:
     return momentum
 
 
-def _has_batch_norm(model: Module) -> bool:
+def _has_batch_norm(model: Module | None) -> bool:
     kinds = (BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm)
-    return any(isinstance(module, kinds) for module in model.modules())
+    modules = () if model is None else model.modules()
+    return any(isinstance(module, kinds) for module in modules)

@@ -350,9 +350,6 @@ class Runner:
             if not self._loaded:
                 self._init_weights()
             self._load_or_resume()
-            self.optim_wrapper.initialize_count_status(
-                self.model, self.state.iteration, self.max_iters or -1
-            )
             self._log_start()
             self.train_loop.run()
         return self.model

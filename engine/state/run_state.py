@@ -6,7 +6,7 @@ import time
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from attrs import define, field, frozen, setters
+from attrs import define, field, fields, frozen, setters
 from attrs.validators import ge, instance_of
 
 from engine.errors import StateError
@@ -340,8 +340,8 @@ class RunState:
         """
         loaded = from_plain(RunState, state_dict)
         loaded.rest()
-        for name in state_dict:
-            if name != "format":
+        for one in fields(RunState):
+            if one.metadata.get("saved", True):
                 # Past the frozen setter of `seed`: loading replaces it on purpose.
-                object.__setattr__(self, name, getattr(loaded, name))
+                object.__setattr__(self, one.name, getattr(loaded, one.name))
         self._running_since = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, get_args, get_origi
 
 import attrs
 
-from engine.errors import SerializationError, did_you_mean
+from engine.errors import EngineError, SerializationError, did_you_mean
 
 if TYPE_CHECKING:
     from engine.typing import Plain
@@ -132,6 +132,12 @@ def _load_attrs(cls: Any, data: Plain, where: str) -> Any:
     migrations: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
     migrations = getattr(cls, "MIGRATIONS", {})
     for old in range(version, cls.FORMAT):
+        if old not in migrations:
+            message = (
+                f"{where}: saved in format {version}, which this version does not read "
+                f"any more. Formats {[*sorted(migrations), cls.FORMAT]} are read."
+            )
+            raise SerializationError(message)
         values = migrations[old](values)
     fields = _saved(cls)
     for key in values:
@@ -148,7 +154,7 @@ def _load_attrs(cls: Any, data: Plain, where: str) -> Any:
     }
     try:
         return cls(**loaded)
-    except (ValueError, TypeError) as error:  # a validator of the class says no
+    except (ValueError, TypeError, EngineError) as error:  # the class says no
         message = f"{where}: {error}"
         raise SerializationError(message) from error
 

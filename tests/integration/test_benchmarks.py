@@ -1,0 +1,93 @@
+"""The benchmarks run and print what they promise; no time is asserted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def printed() -> list[str]:
+    """What ``bench_overhead.py --quick`` prints, by line."""
+    found = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "bench_overhead.py"), "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def summary(printed: list[str]) -> dict[str, Any]:
+    """The JSON line at the end."""
+    read: dict[str, Any] = json.loads(printed[-1])
+    return read
+
+
+@pytest.mark.slow
+def test_overhead_names_versions_and_device(summary: dict[str, Any]) -> None:
+    """The summary says what was measured on what."""
+    assert summary["benchmark"] == "overhead"
+    assert summary["quick"] is True
+    assert {"engine", "torch", "ignite", "python", "device"} <= summary.keys()
+
+
+@pytest.mark.slow
+def test_overhead_measures_every_contender(
+    printed: list[str], summary: dict[str, Any]
+) -> None:
+    """Each scenario has each contender, in the table and in the JSON line."""
+    always = {
+        "bare loop",
+        "bare loop, once more",
+        "Ignite, no handlers",
+        "Ignite, 6 handlers",
+        "TrainEngine, no handlers",
+        "TrainEngine, 6 handlers",
+        "TrainEngine, optimizer tracked",
+        "Runner, default hooks",
+    }
+    names = {
+        scenario: {row["name"] for row in rows}
+        for scenario, rows in summary["iterations"].items()
+    }
+    late = {"Runner at iteration 10**6"}
+    assert names == {"list": always, "loader": always, "noop": always | late}
+    first_columns = [line[:36].strip() for line in printed]
+    for name in always:  # Ignite stands in the table of events too
+        assert first_columns.count(name) >= len(names), name
+
+
+@pytest.mark.slow
+def test_overhead_judges_every_budget(
+    printed: list[str], summary: dict[str, Any]
+) -> None:
+    """Each budget has a number and a verdict, but the one that needs MMEngine."""
+    budgets = summary["budgets"]
+    assert len(budgets) == 12
+    unmeasured = [one["what"] for one in budgets if one["measured"] is None]
+    assert len(unmeasured) == 1
+    assert "--mmengine-python" in unmeasured[0]
+    table = "\n".join(printed[:-1])
+    for budget in budgets:
+        assert budget["what"] in table
+        assert budget["verdict"] in ("pass", "FAIL", "not measured")
+
+
+@pytest.mark.slow
+def test_a_checkpoint_does_not_grow_with_the_run(summary: dict[str, Any]) -> None:
+    """A checkpoint at iteration 10**6 has the bytes of one with just full windows."""
+    early, late = summary["checkpoint_bytes"].values()
+    # Whole numbers are pickled in as many bytes as they need.
+    assert abs(late - early) < 1_000

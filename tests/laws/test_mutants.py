@@ -1,0 +1,125 @@
+"""Break it on purpose, and see a test fail: each by itself, in a copy of the package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+ROOT = Path(__file__).parents[2]
+
+RESUME = "tests/property/test_resume.py::test_every_cut_of_one_run"
+GENERATOR = "tests/unit/checkpoint/test_capture.py::test_each_global_generator_comes_back"
+DRAWING = "tests/laws/test_state_drawing.py"
+ORDER = "tests/property/test_handler_order.py"
+CURSOR = "tests/property/test_cursor.py::test_every_sampler_reads_from_the_middle"
+
+
+@frozen
+class Mutant:
+    """One thing that is broken, and who must notice.
+
+    Args:
+        file: Of the package.
+        healthy: Text that stands in it once.
+        broken: What takes its place.
+        tests: Each of them must fail.
+    """
+
+    file: str
+    healthy: str
+    broken: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = {
+    "torch's generator is not restored": Mutant(
+        "state/randomness.py",
+        '    torch.set_rng_state(state["torch"].cpu())\n',
+        "",
+        (f"{RESUME}[epochs]", f"{GENERATOR}[torch]"),
+    ),
+    "NumPy's generator is not restored": Mutant(
+        "state/randomness.py",
+        '    np.random.set_state(_numpy_from_plain(state["numpy"]))\n',
+        "",
+        (f"{RESUME}[epochs]", f"{GENERATOR}[numpy]"),
+    ),
+    "python's generator is not restored": Mutant(
+        "state/randomness.py",
+        '    random.setstate((python["version"], words, python["gauss"]))\n',
+        "",
+        (f"{RESUME}[epochs]", f"{GENERATOR}[python]"),
+    ),
+    "the cursor is off by one": Mutant(
+        "dataset/loader.py",
+        "for number in range(start, self.length):",
+        "for number in range(start + 1, self.length):",
+        (f"{RESUME}[epochs]", f"{CURSOR}[shuffle]"),
+    ),
+    "handlers of equal priority are swapped": Mutant(
+        "events/bus.py",
+        "(one.priority, one.serial)",
+        "(one.priority, -one.serial)",
+        (f"{ORDER}::test_handlers_run_by_priority_then_registration",),
+    ),
+    "a phase move is added to the table": Mutant(
+        "state/phase.py",
+        "    Phase.FAILED: frozenset(),",
+        "    Phase.FAILED: frozenset({Phase.TRAINING}),",
+        (f"{DRAWING}::test_the_drawing_shows_each_move_of_the_table_once",),
+    ),
+}
+
+
+def copy_of_the_project(folder: Path) -> None:
+    """The package, its tests and what they read, where they can be broken."""
+    ignore = shutil.ignore_patterns("__pycache__", "test_mutants.py")
+    for name in ("engine", "tests", "docs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    for name in ("pyproject.toml", "setup.cfg", "README.md"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, folder / name)
+
+
+def outcome(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
+    """Exit code and output of pytest, on the package in the folder."""
+    plain = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=line"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *plain, *tests],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_test_fails(name: str, tmp_path: Path) -> None:
+    """Each of the named tests fails, none of them cannot even start."""
+    mutant = MUTANTS[name]
+    copy_of_the_project(tmp_path)
+    path = tmp_path / "engine" / mutant.file
+    text = path.read_text()
+    assert text.count(mutant.healthy) == 1, "the package has changed: mend the mutant"
+    path.write_text(text.replace(mutant.healthy, mutant.broken))
+    code, output = outcome(tmp_path, mutant.tests)
+    assert code == 1, output
+    assert "error" not in output.splitlines()[-1], output
+    for test in mutant.tests:
+        assert f"FAILED {test}" in output, output
+
+
+def test_the_copy_is_healthy(tmp_path: Path) -> None:
+    """Unbroken, the same tests pass: it is the change that they notice."""
+    copy_of_the_project(tmp_path)
+    tests = tuple(dict.fromkeys(t for one in MUTANTS.values() for t in one.tests))
+    code, output = outcome(tmp_path, tests)
+    assert code == 0, output

@@ -1,0 +1,82 @@
+"""The order of samples: a permutation, shared out among the ranks."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.dataset import (
+    DefaultSampler,
+    global_position,
+    padded_length,
+    permutation,
+    rank_indices,
+)
+
+lengths = st.integers(1, 60)
+seeds = st.integers(0, 2**32 - 1)
+epochs = st.integers(0, 50)
+worlds = st.integers(1, 9)
+
+
+@given(length=lengths, seed=seeds, epoch=epochs, world=worlds, data=st.data())
+def test_ranks_together_cover_an_epoch_once(
+    length: int, seed: int, epoch: int, world: int, data: st.DataObject
+) -> None:
+    """Dealt out in turn, all ranks' indices are the permutation, padded from its start."""
+    shuffle, round_up = data.draw(st.booleans()), data.draw(st.booleans())
+    ranks = [
+        rank_indices(
+            length,
+            seed=seed,
+            epoch=epoch,
+            shuffle=shuffle,
+            rank=rank,
+            world=world,
+            round_up=round_up,
+        )
+        for rank in range(world)
+    ]
+    places: dict[int, int] = {}
+    for rank, indices in enumerate(ranks):
+        for number, index in enumerate(indices):
+            places[global_position(number, rank=rank, world=world)] = index
+    total = padded_length(length, world=world, round_up=round_up)
+    assert sorted(places) == list(range(total)), "each place belongs to one rank"
+    order = [places[place] for place in range(total)]
+    assert Counter(order[:length]) == Counter(range(length)), "each sample once"
+    assert order == [order[place % length] for place in range(total)], "the padding"
+    if round_up:
+        assert len({len(indices) for indices in ranks}) == 1
+    else:
+        assert total == length
+
+
+@given(length=lengths, seed=st.integers(0, 2**31), epoch=epochs)
+def test_default_sampler_follows_the_formula(
+    length: int, seed: int, epoch: int
+) -> None:
+    """The order of epoch e is torch's randperm from a generator seeded seed + e."""
+    generator = torch.Generator()
+    generator.manual_seed(seed + epoch)
+    expected = torch.randperm(length, generator=generator).tolist()
+    sampler = DefaultSampler(range(length), seed=seed)
+    sampler.set_epoch(epoch)
+    assert list(sampler) == expected
+    assert permutation(length, seed=seed, epoch=epoch) == expected
+    assert len(sampler) == length
+
+
+@given(length=lengths, seed=seeds, epoch=epochs)
+def test_the_order_draws_from_no_global_generator(
+    length: int, seed: int, epoch: int
+) -> None:
+    """It is a function of its arguments, and leaves torch's generator in place."""
+    before = torch.get_rng_state()
+    first = permutation(length, seed=seed, epoch=epoch)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    assert permutation(length, seed=seed, epoch=epoch) == first
