@@ -105,8 +105,9 @@ class Store:
         if foreign is not None:
             message = (
                 f"{self.folder / name}: not written: {foreign}. A checkpoint holds "
-                "tensors, numbers, text, None, and lists, tuples and dicts of them, for "
-                "nothing in it is unpickled. Let state_dict() of that part give those."
+                "tensors, numbers, text, None, and lists, tuples and dicts of them: "
+                "what lies deeper would have to be unpickled. Let state_dict() of that "
+                "part give those."
             )
             raise CheckpointError(message)
 

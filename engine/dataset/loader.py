@@ -326,7 +326,7 @@ class ReplayCursor:
         if set_epoch is not None:
             set_epoch(data_pass)
         read, first = 0, []
-        # Orders and workers' seeds are drawn when the first batch is: from (seed, pass).
+        # Orders and workers' seeds are drawn with the first batch: from (seed, pass).
         # Later batches draw from training's generators, which skipping leaves alone.
         with fence():
             seed_host(derive_seed(self._seed, data_pass))

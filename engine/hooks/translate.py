@@ -48,12 +48,15 @@ def register(
     Raises:
         HookError: A method does not take what its event gives.
     """
+    # All are looked at before the first is added: a refused hook leaves nothing behind.
+    calls = {
+        name: _adapt(hook, name, POINTS[name]) for name in hook.get_triggered_stages()
+    }
     handles = []
-    for name in hook.get_triggered_stages():
+    for name, call in calls.items():
         point = POINTS[name]
         if point.mode not in (mode, "run"):
             continue
-        call = _adapt(hook, name, point)
         handle = bus.add(
             point.event,
             call,

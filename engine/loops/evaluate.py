@@ -71,13 +71,8 @@ class EvalEngine(EventEngine):
             setattr(self.context, name, self)
             self.context.hook_set.connect(mode, self.bus)
         acts = {
-            **{
-                event: self._quick(event)
-                for event in ("STARTED", "GET_BATCH_STARTED", "GET_BATCH_COMPLETED")
-            },
+            "STARTED": self._quick("STARTED"),
             "EPOCH_STARTED": self._quick("EPOCH_STARTED"),
-            "ITERATION_STARTED": self._on_iteration_started,
-            "ITERATION_COMPLETED": self._on_iteration_completed,
             "EPOCH_COMPLETED": self._on_epoch_completed,
             "COMPLETED": self._quick("COMPLETED"),
         }
@@ -204,6 +199,17 @@ class EvalEngine(EventEngine):
         if event in ("GET_BATCH_STARTED", "GET_BATCH_COMPLETED", "ITERATION_STARTED"):
             return self._done + 1
         return 1
+
+    def _restart_data(self) -> None:
+        data = self.state.dataloader
+        if self._done == 0:
+            _refuse_empty(data)
+        message = (
+            f"{type(data).__name__} ended after {self._done} of "
+            f"{self.state.epoch_length} batches: an evaluation is one pass. Give data "
+            "that yields as many batches as its length says."
+        )
+        raise DataError(message)
 
     def _on_iteration_started(self) -> None:
         run = self.bus.dispatcher("ITERATION_STARTED").run

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ignite.engine import Engine, State
+from ignite.engine import State
 from ignite.engine.events import EventsList
 
 from engine.errors import EventError, did_you_mean
 from engine.events import Bus, Events, FilteredEvent, Handle, Priority, bind
 from engine.events.filters import Filter, Predicate
+from engine.loops.inner_loop import InnerLoop
 from engine.state import RunState, draw_seed
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _SILENT.propagate = False
 _SILENT.setLevel(logging.CRITICAL + 1)
 
 
-class EventEngine(Engine, ABC):
+class EventEngine(InnerLoop):
     """Base of the trainer and of the validator and tester.
 
     Args:
@@ -66,10 +67,6 @@ class EventEngine(Engine, ABC):
     @abstractmethod
     def _place(self) -> str:
         """Where the run is, for notes on errors."""
-
-    @abstractmethod
-    def _count(self, event: str) -> int:
-        """Which occurrence of an event with a counter this is, from 1."""
 
     # -- registration ------------------------------------------------------------
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ignite.engine import State
 
-    from engine.dataset import SampleRandomness
+    from engine.dataset import Cursor, SampleRandomness
     from engine.loops.evaluate import EvalEngine
     from engine.state import RunState
 
@@ -78,10 +78,6 @@ class TrainEngine(SavedEngine):
         acts = {
             "STARTED": self._on_started,
             "EPOCH_STARTED": self._on_epoch_started,
-            "GET_BATCH_STARTED": self._quick("GET_BATCH_STARTED"),
-            "GET_BATCH_COMPLETED": self._quick("GET_BATCH_COMPLETED"),
-            "ITERATION_STARTED": self._on_iteration_started,
-            "ITERATION_COMPLETED": self._on_iteration_completed,
             "TERMINATE_SINGLE_EPOCH": self._on_epoch_cut,
             "EPOCH_COMPLETED": self._on_epoch_completed,
             "COMPLETED": self._on_completed,
@@ -220,14 +216,19 @@ class TrainEngine(SavedEngine):
             max_epochs, max_iters = limits.max_epochs, limits.max_iters
             if max_epochs is None and max_iters is None:
                 max_epochs = 1
-        cursor = open_cursor(
-            data, seed=self.run_state.seed, randomness=self._randomness
-        )
+        cursor = self._open_cursor(data)
         if epoch_length is None:
             epoch_length = cursor.length or limits.epoch_length
         self.run_state.set_limits(
             max_epochs=max_epochs, max_iters=max_iters, epoch_length=epoch_length
         )
+        self._read_from(cursor)
+
+    def _open_cursor(self, data: Iterable[Any]) -> Cursor:
+        seed = self.run_state.seed
+        return open_cursor(data, seed=seed, randomness=self._randomness)
+
+    def _read_from(self, cursor: Cursor) -> None:
         self._pass_length = cursor.length
         self._batch_size = cursor.batch_size
         self._last_batch_size = cursor.last_batch_size
@@ -263,6 +264,17 @@ class TrainEngine(SavedEngine):
             " Nothing is saved from an iteration that failed; resume from the newest "
             "checkpoint."
         )
+
+    def set_data(self, data: Iterable[Any]) -> None:
+        """Read from other data from the next batch on, beginning a pass over it.
+
+        A resumed run reads what its ``run()`` is given: switch there again.
+        """
+        self._read_from(self._open_cursor(data))
+        progress = self.run_state.progress
+        if progress.pass_batch:
+            progress.finish_pass()
+        self._setup_dataloader_iter()
 
     # -- stopping ----------------------------------------------------------------
 

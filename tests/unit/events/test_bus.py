@@ -173,7 +173,7 @@ def test_counters_may_jump_back_after_rearming() -> None:
     assert calls == [5, 5, 10, 5]
 
 
-# -- how a handler wants to be called -----------------------------------------------------
+# -- how a handler wants to be called --------------------------------------------------
 
 
 class Callable:

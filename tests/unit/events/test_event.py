@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ignite.engine
 import pytest
+import torch
 from attrs import define, field
 
 from engine.events import Events, event
@@ -66,8 +67,14 @@ def test_the_drawing_names_every_event_and_every_hook_method() -> None:
 
 @define(eq=False)
 class Diary(Hook):
-    """Notes each of its methods that is called, and owes a save at the first step."""
+    """Notes each of its methods that is called.
 
+    Args:
+        lines: Their names.
+        owes: Whether it owes a save at the first step.
+    """
+
+    owes: bool = False
     lines: list[str] = field(factory=list)
 
     def pay(self, runner: RunContext, due: Due) -> None:
@@ -78,7 +85,7 @@ class Diary(Hook):
 def _noting(name: str) -> Any:
     def note(self: Diary, runner: RunContext, *args: Any) -> None:
         self.lines.append(name)
-        if name == "after_train_iter" and runner.iter == 0:
+        if name == "after_train_iter" and runner.iter == 0 and self.owes:
             runner.owe(DueKind.SAVE, self, "first.pth")
 
     return note
@@ -106,8 +113,6 @@ STEP = [
 
 def test_hook_methods_are_called_in_the_order_of_the_drawing(tmp_path: Path) -> None:
     """One epoch of two iterations, a save after the first, a validation at the end."""
-    import torch
-
     weight = torch.nn.Parameter(torch.ones(()))
     optimizer = torch.optim.SGD([weight], lr=0.1)
 
@@ -115,7 +120,7 @@ def test_hook_methods_are_called_in_the_order_of_the_drawing(tmp_path: Path) -> 
         weight.grad = torch.tensor(batch)
         optimizer.step()
 
-    diary = Diary()
+    diary = Diary(owes=True)
     trainer = TrainEngine(
         step,
         RunState(seed=0),
@@ -146,13 +151,21 @@ def test_hook_methods_are_called_in_the_order_of_the_drawing(tmp_path: Path) -> 
 
 def test_an_evaluation_alone_calls_its_own_methods_and_the_runs() -> None:
     """Once each, in order; nothing of training's."""
-    for mode, other in (("val", "val"), ("test", "test")):
-        diary = Diary()
-        engine = EvalEngine(lambda _, batch: batch, RunState(seed=0), mode=mode)  # type: ignore[arg-type]  # both are modes
-        engine.add_hook(diary)
-        engine.run([0])
-        inside = [name.replace("_val", f"_{other}") for name in VALIDATION]
-        assert diary.lines == ["before_run", *inside, "after_run"]
+    diary = Diary()
+    validator = EvalEngine(lambda _, batch: batch, RunState(seed=0))
+    validator.add_hook(diary)
+    validator.run([0])
+    assert diary.lines == ["before_run", *VALIDATION, "after_run"]
+
+
+def test_a_test_calls_the_methods_that_are_named_for_it() -> None:
+    """The same points as a validation's."""
+    diary = Diary()
+    tester = EvalEngine(lambda _, batch: batch, RunState(seed=0), mode="test")
+    tester.add_hook(diary)
+    tester.run([0])
+    points = [name.replace("_val", "_test") for name in VALIDATION]
+    assert diary.lines == ["before_run", *points, "after_run"]
 
 
 def test_an_error_and_an_interrupt_have_their_methods() -> None:
@@ -164,8 +177,6 @@ def test_an_error_and_an_interrupt_have_their_methods() -> None:
         facilities={"logger": quiet_logger()},
     )
     trainer.add_hook(diary)
-    diary_owes_nothing = trainer.on(Events.ITERATION_COMPLETED(once=1))
-    diary_owes_nothing(lambda trainer: trainer.run_state.due.clear())
     trainer.add_event_handler(Events.ITERATION_COMPLETED(once=1), trainer.interrupt)
     trainer.run([1.0, 0.0])
     assert diary.lines[-2:] == ["on_safe_point", "on_interrupt"]

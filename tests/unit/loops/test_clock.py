@@ -53,7 +53,7 @@ def test_a_trainer_begins_where_the_state_is() -> None:
 def test_a_full_epoch_is_skipped() -> None:
     """Saved after its last iteration, before its end: the next one begins."""
     found = clock(done=5, in_epoch=5, max_epochs=3, epoch_length=5)
-    assert found.epoch_is_full
+    assert found.epoch_is_over
     trainer = Engine(lambda _, batch: batch)
     found.set_counters(trainer)
     found.skip_epoch(trainer)
