@@ -8,8 +8,7 @@ from each of them, schedules, accumulation, and validations with a metric that d
 from __future__ import annotations
 
 import random
-from pathlib import Path
-from typing import Any, ClassVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from engine.state import capture_randomness, seed_everything
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from engine.state import RunContext
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, SequentialSampler
 
 from engine.dataset import pseudo_collate
 from engine.errors import ConfigError, did_you_mean
@@ -61,5 +61,9 @@ def _build_sampler(spec: dict[str, Any], name: str, dataset: Any, seed: int) -> 
         given = {"dataset": dataset, "seed": seed}
         return DATA_SAMPLERS.build(spec[name], **given)
     # A batch sampler is built around the sampler, and takes the batch's size over.
-    given = {"sampler": spec.pop("sampler", None), "batch_size": spec.pop("batch_size")}
+    sampler = spec.pop("sampler", None)
+    given = {
+        "sampler": SequentialSampler(dataset) if sampler is None else sampler,
+        "batch_size": spec.pop("batch_size", 1),  # DataLoader's defaults
+    }
     return DATA_SAMPLERS.build(spec[name], **given)

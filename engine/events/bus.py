@@ -92,13 +92,15 @@ class Dispatcher:
         place: Says where the run is, for the notes on errors.
     """
 
-    __slots__ = ("_owner", "_place", "event", "fired", "handlers", "run")
+    __slots__ = ("_owner", "_place", "changed", "event", "fired", "handlers", "run")
 
     def __init__(self, event: str, owner: Any, place: Callable[[], str]) -> None:
         self.event = event
         self.handlers: tuple[Handler, ...] = ()
         self.run: Run | None = None
         self.fired = 0
+        # Called when handlers come or go; for who fires the event only if one listens.
+        self.changed: Callable[[], None] | None = None
         self._owner = owner
         self._place = place
 
@@ -125,6 +127,8 @@ class Dispatcher:
             self.run = self._compile_plain()
         else:
             self.run = self._compile_filtered()
+        if self.changed is not None:
+            self.changed()
 
     def _compile_plain(self) -> Run:
         entries = tuple(one.entry for one in self.handlers)

@@ -12,7 +12,7 @@ from engine.registry import HOOKS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine.state import RunContext
+    from engine.state import HistoryBuffer, RunContext
     from engine.typing import Batch
 
 __all__ = ["IterTimerHook"]
@@ -34,14 +34,20 @@ class IterTimerHook(Hook):
         self._began = self._last
         self._first_iter = 0
         self._max_iters = 0
+        # By mode, so that nothing is looked up per iteration.
+        self._data_time: dict[str, HistoryBuffer] = {}
+        self._time: dict[str, HistoryBuffer] = {}
 
     def before_train(self, runner: RunContext) -> None:
         """Begin to measure this process's mean."""
-        self._began = perf_counter()
         self._first_iter = runner.iter
-        self._max_iters = runner.max_iters
+        self._before_epoch(runner)  # resumed inside an epoch, none begins
+        self._began = self._last
 
     def _before_epoch(self, runner: RunContext, mode: str = "train") -> None:
+        hub = runner.message_hub
+        self._data_time[mode] = hub.scalar(f"{mode}/data_time")
+        self._time[mode] = hub.scalar(f"{mode}/time")
         self._last = perf_counter()
         if mode == "train":  # data without a length has told it after one epoch
             self._max_iters = runner.max_iters
@@ -53,8 +59,7 @@ class IterTimerHook(Hook):
         data_batch: Batch = None,
         mode: str = "train",
     ) -> None:
-        waited = perf_counter() - self._last
-        runner.message_hub.update_scalar(f"{mode}/data_time", waited)
+        self._data_time[mode].update(perf_counter() - self._last)
 
     def _after_iter(
         self,
@@ -65,11 +70,11 @@ class IterTimerHook(Hook):
         mode: str = "train",
     ) -> None:
         now = perf_counter()
-        hub = runner.message_hub
-        hub.update_scalar(f"{mode}/time", now - self._last)
+        self._time[mode].update(now - self._last)
         self._last = now
         if mode == "train":
-            done = runner.iter + 1
+            state = runner.state
+            done = state.progress.iteration
             mean = (now - self._began) / (done - self._first_iter)
             left = max(self._max_iters - done, 0)
-            hub.update_info("eta", mean * left, resumed=False)
+            state.hub.update_info("eta", mean * left, resumed=False)

@@ -12,7 +12,7 @@ from engine.hooks.hook import Hook
 from engine.registry import HOOKS
 
 if TYPE_CHECKING:
-    from engine.state import RunContext
+    from engine.state import HistoryBuffer, MessageHub, RunContext
     from engine.typing import Batch
 
 __all__ = ["RuntimeInfoHook"]
@@ -29,12 +29,17 @@ class RuntimeInfoHook(Hook):
 
     priority: ClassVar[Priority] = Priority.VERY_HIGH
 
+    def __init__(self) -> None:
+        # By key, so that nothing is looked up or put together per iteration.
+        self._histories: dict[str, HistoryBuffer] = {}
+
     def before_run(self, runner: RunContext) -> None:
         """Note the seed."""
         runner.message_hub.update_info("seed", runner.state.seed)
 
     def before_train(self, runner: RunContext) -> None:
         """Note where training begins and how far it goes."""
+        self._histories.clear()  # a hook may serve one run after another
         runner.message_hub.update_info_dict(
             {
                 "epoch": runner.epoch,
@@ -52,15 +57,16 @@ class RuntimeInfoHook(Hook):
         self, runner: RunContext, batch_idx: int, data_batch: Batch = None
     ) -> None:
         """Note the iteration and the learning rate that it uses."""
-        hub = runner.message_hub
-        hub.update_info("iter", runner.iter)
+        state = runner.state
+        hub = state.hub
+        hub.update_info("iter", state.progress.iteration)
         optimizer = getattr(runner, "optim_wrapper", None)
         groups = getattr(optimizer, "param_groups", None)
         if groups is not None:
-            hub.update_scalar("train/lr", groups[0]["lr"])
+            self._record(hub, "lr", groups[0]["lr"])
         elif optimizer is not None:  # several, by name
             for name, one in optimizer.items():
-                hub.update_scalar(f"train/{name}.lr", one.param_groups[0]["lr"])
+                self._record(hub, f"{name}.lr", one.param_groups[0]["lr"])
 
     def after_train_iter(
         self,
@@ -70,14 +76,20 @@ class RuntimeInfoHook(Hook):
         outputs: Any = None,
     ) -> None:
         """Record the numbers that the training step returned."""
-        hub = runner.message_hub
+        hub = runner.state.hub
         # The first question is the quick one: Mapping's own check is in Python.
         if type(outputs) is dict or isinstance(outputs, Mapping):
             for key, value in outputs.items():
-                if _is_scalar(value):
-                    hub.update_scalar(f"train/{key}", value)
+                if type(value) is float or _is_scalar(value):
+                    self._record(hub, key, value)
         elif _is_scalar(outputs):
-            hub.update_scalar("train/loss", outputs)
+            self._record(hub, "loss", outputs)
+
+    def _record(self, hub: MessageHub, key: str, value: float | Tensor) -> None:
+        history = self._histories.get(key)
+        if history is None:
+            history = self._histories[key] = hub.scalar(f"train/{key}")
+        history.update(value)
 
     def after_val_epoch(
         self, runner: RunContext, metrics: Mapping[str, Any] | None = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import warnings
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from engine.errors import HookError
+from engine.hooks.hook import Hook, overrides
 from engine.hooks.points import POINTS, Point
 
 if TYPE_CHECKING:
@@ -105,6 +107,12 @@ def _adapt(hook: Hook, name: str, point: Point) -> Callable[..., object]:
     another order or takes ``**kwargs``.
     """
     method: Callable[..., object] = getattr(hook, name)
+    general = next((one for one in point.general if overrides(hook, one)), None)
+    if general is not None and not overrides(hook, name):
+        # What the base would do, in one call.
+        method = getattr(hook, general)
+        if general.startswith("_"):
+            method = functools.partial(method, mode=point.mode)
     try:
         parameters = list(inspect.signature(method).parameters.values())
     except ValueError:  # a callable without a signature: trust its author

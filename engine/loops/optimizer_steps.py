@@ -26,6 +26,8 @@ def watch_optimizers(
     """
     before = bus.dispatcher("OPTIMIZER_STEP_STARTED")
     after = bus.dispatcher("OPTIMIZER_STEP_COMPLETED")
+    optimizers = list(parts.optimizers())
+    listening: list[Any] = []
 
     def started(*_: object) -> None:
         if before.run is not None:
@@ -36,16 +38,16 @@ def watch_optimizers(
         if after.run is not None:
             after.run((context,), progress.optimizer_steps)
 
-    handles = [
-        handle
-        for optimizer in parts.optimizers()
-        for handle in (
-            optimizer.register_step_pre_hook(started),
-            optimizer.register_step_post_hook(completed),
-        )
-    ]
+    def listen() -> None:  # before each step only while somebody wants to know
+        if before.run is not None and not listening:
+            listening.extend(one.register_step_pre_hook(started) for one in optimizers)
+
+    handles = [one.register_step_post_hook(completed) for one in optimizers]
+    before.changed = listen
+    listen()
     try:
         yield
     finally:
-        for handle in handles:
+        before.changed = None
+        for handle in [*handles, *listening]:
             handle.remove()

@@ -15,11 +15,11 @@ from torch import Tensor
 from engine.errors import SerializationError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["HistoryBuffer"]
 
-_PENDING_LIMIT = 256  # device scalars held before they are fetched in one transfer
+_PENDING_LIMIT = 256  # values that wait to be taken in together
 
 
 class HistoryBuffer:
@@ -79,52 +79,47 @@ class HistoryBuffer:
                 copied there and fetched when a statistic is asked for.
             count: How many things the value sums up.
         """
-        # Four times an iteration; asking torch's metaclass costs more than adding.
+        # The hottest path there is: totals are brought up to date when somebody asks,
+        # many values at a time.
         if type(log_val) is not float and isinstance(log_val, Tensor):
-            if log_val.is_cpu:
-                log_val = log_val.item()
-            else:
-                # A copy: graphs captured on a device write their outputs in place.
-                log_val = log_val.detach().clone()
-                self._pending.append((log_val, count))
-                if len(self._pending) >= _PENDING_LIMIT:
-                    self._fetch()
-                return
-        if self._pending:  # keep the order
-            self._pending.append((log_val, count))
-            return
-        self._add(log_val, count)
+            # A copy: graphs captured on a device write their outputs in place.
+            on_host = log_val.is_cpu
+            log_val = log_val.item() if on_host else log_val.detach().clone()
+        self._pending.append((log_val, count))
+        if len(self._pending) >= _PENDING_LIMIT:
+            self._settle()
 
-    def _add(self, value: float, count: float) -> None:
-        self._values.append(value)
-        self._counts.append(count)
-        self._length += 1
-        self._sum += value
-        self._count += count
-        # min() and max() take three times as long, on the hottest path there is.
-        if value < self._min:  # noqa: PLR1730
-            self._min = value
-        if value > self._max:  # noqa: PLR1730
-            self._max = value
-
-    def _fetch(self) -> None:
-        """Bring what waits on a device to the host, in one transfer."""
+    def _settle(self) -> None:
+        """Take in what was added, fetching what lies on a device in one transfer."""
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        tensors = [value for value, _ in pending if isinstance(value, Tensor)]
-        fetched = iter(
-            torch.stack([value.reshape(()).double() for value in tensors]).tolist()
-            if tensors
-            else ()
-        )
-        for value, count in pending:
-            self._add(next(fetched) if isinstance(value, Tensor) else value, count)
+        waiting = [value for value, _ in pending if isinstance(value, Tensor)]
+        fetched: Iterator[float] = iter(())
+        if waiting:
+            if len({value.dtype for value in waiting}) > 1:
+                # Stacked together, an int64 beside a float16 would become a float16.
+                waiting = [value.double() for value in waiting]
+            stacked = torch.stack([value.reshape(()) for value in waiting])
+            fetched = iter(stacked.double().tolist())
+        # One by one: a sum is the same whenever it is asked for.
+        for item, count in pending:
+            value = next(fetched) if isinstance(item, Tensor) else item
+            self._values.append(value)
+            self._counts.append(count)
+            self._sum += value
+            self._count += count
+            # min() and max() take three times as long.
+            if value < self._min:  # noqa: PLR1730
+                self._min = value
+            if value > self._max:  # noqa: PLR1730
+                self._max = value
+        self._length += len(pending)
 
     def reserve(self, window: int) -> None:
         """Keep at least ``window`` values from now on."""
         if window > (self._values.maxlen or 0):
-            self._fetch()
+            self._settle()
             self._values = deque(self._values, maxlen=window)
             self._counts = deque(self._counts, maxlen=window)
 
@@ -135,7 +130,7 @@ class HistoryBuffer:
     @property
     def data(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """The values and the counts that are kept, oldest first: two float arrays."""
-        self._fetch()
+        self._settle()
         return np.asarray(self._values, float), np.asarray(self._counts, float)
 
     # -- statistics -------------------------------------------------------------
@@ -194,7 +189,7 @@ class HistoryBuffer:
         Raises:
             ValueError: There is none yet.
         """
-        self._fetch()
+        self._settle()
         if not self._values:
             message = "no value was added yet: there is no current one"
             raise ValueError(message)
@@ -202,7 +197,7 @@ class HistoryBuffer:
 
     def _covers_all(self, window: int | None) -> bool:
         """Whether the totals answer; makes room for the window otherwise."""
-        self._fetch()
+        self._settle()
         if window is None or window >= self._length:
             if window is not None:
                 self.reserve(window)
@@ -226,7 +221,7 @@ class HistoryBuffer:
 
     def state_dict(self) -> dict[str, Any]:
         """Window and totals as plain data: its size does not grow with the run."""
-        self._fetch()
+        self._settle()
         return {
             "format": 1,
             "values": torch.tensor(list(self._values), dtype=torch.float64),

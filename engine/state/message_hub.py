@@ -61,11 +61,24 @@ class MessageHub:
         """
         buffer = self._scalars.get(key)
         if buffer is None:
-            buffer = self._scalars[key] = HistoryBuffer(max_length=self._history)
-            self._mark(key, resumed=resumed)
+            buffer = self.scalar(key, resumed=resumed)
         if type(value) is not float and not isinstance(value, int):
             value = _scalar(key, value)
         buffer.update(value, count)
+
+    def scalar(self, key: str, *, resumed: bool = True) -> HistoryBuffer:
+        """The history of ``key``, begun if there is none; it stays the same object.
+
+        For who records at each iteration: its ``update`` is all that is left to call.
+
+        Args:
+            key: Name, by custom with the mode before it: ``train/loss``.
+            resumed: Whether a checkpoint carries the history, if it is begun here.
+        """
+        if key not in self._scalars:
+            self._scalars[key] = HistoryBuffer(max_length=self._history)
+            self._mark(key, resumed=resumed)
+        return self._scalars[key]
 
     def update_scalars(self, log_dict: Mapping[str, Any], resumed: bool = True) -> None:
         """Add several values; one may be ``{"value": ..., "count": ...}``.

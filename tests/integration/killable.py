@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from engine import BaseMetric, Hook
-from engine.state import RunContext
+
+if TYPE_CHECKING:
+    from engine.state import RunContext
 
 _PAGE = 4096
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from engine.errors import (
 from tests.runs import RunPlan, Samples, make_runner, train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 PLAN = RunPlan(max_epochs=3, size=6, batch_size=3)
 
@@ -134,7 +134,9 @@ TABLE = {
         ModelError, ("Linear", "train_step", "StepModel"), {"model": nn.Linear(1, 1)}
     ),
     "a model that is none": Bad(
-        ConfigError, ("model: expected a torch.nn.Module", "found a str"), {"model": "x"}
+        ConfigError,
+        ("model: expected a torch.nn.Module", "found a str"),
+        {"model": "x"},
     ),
     "an empty dataset": Bad(
         DataError,
@@ -265,7 +267,11 @@ TABLE = {
     ),
     "a checkpoint of somebody else's": Bad(
         CheckpointDamagedError,
-        (r"bad\.pth: no run can be resumed", r"the keys \['epoch', 'model'\]", "load_fro"),
+        (
+            r"bad\.pth: no run can be resumed",
+            r"the keys \['epoch', 'model'\]",
+            "load_fro",
+        ),
         call=lambda work_dir: _damage(work_dir, lambda _: {"epoch": 3, "model": {}}),
     ),
 }
@@ -296,12 +302,12 @@ def test_bad_input(name: str, work_dir: Path) -> None:
         def after_train_iter(self, runner: Any, *_: object, **__: object) -> None:
             done.append(runner.iter)
 
+    def train_badly(work_dir: Path) -> None:
+        changes = {"custom_hooks": [Count()], **(bad.changes or {})}
+        make_runner(PLAN, work_dir, **changes).train()
+
     with pytest.raises(bad.error) as caught:
-        if bad.call is not None:
-            bad.call(work_dir)
-        else:
-            changes = {"custom_hooks": [Count()], **(bad.changes or {})}
-            make_runner(PLAN, work_dir, **changes).train()
+        (bad.call or train_badly)(work_dir)
     message = str(caught.value)
     for part in bad.says:
         assert caught.match(part), message
@@ -312,12 +318,10 @@ def test_bad_input(name: str, work_dir: Path) -> None:
     assert Store(work_dir).newest_good() is not None
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_work_dir_without_permission(tmp_path: Path) -> None:
-    """Found before anything is built."""
-    (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(ConfigError, match="cannot be written: .*Permission denied"):
-        make_runner(PLAN, tmp_path / "locked")
+def test_a_work_dir_where_nobody_may_write() -> None:
+    """Not even root: found before anything is built."""
+    with pytest.raises(ConfigError, match="work_dir '/proc/engine' cannot be written"):
+        make_runner(PLAN, Path("/proc/engine"), model="is not looked at")
 
 
 def test_a_damaged_newest_checkpoint_costs_only_itself(work_dir: Path) -> None:
@@ -335,7 +339,7 @@ def test_only_damaged_checkpoints_are_no_new_run(work_dir: Path) -> None:
     """A silent start from nothing would write over what may still be saved."""
     for path in work_dir.glob("*.pth"):
         path.write_bytes(b"")
-    with pytest.raises(CheckpointDamagedError, match="none of its 9 checkpoints is good"):
+    with pytest.raises(CheckpointDamagedError, match=r"none of its 9 .* is good"):
         make_runner(PLAN, work_dir, resume=True).train()
 
 

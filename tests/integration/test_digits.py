@@ -36,7 +36,7 @@ def place(printed: str, name: str) -> Path:
 
 @pytest.mark.slow
 def test_the_digits_are_learned(tmp_path: Path) -> None:
-    """Train, then test on images never trained on; what is printed lies where it says."""
+    """Train, then test on images never trained on; files lie where it says."""
     work_dir = tmp_path / "a work dir"
     trained = command("train", CONFIG, "--work-dir", work_dir)
     assert "Trained 15 epochs, 285 iterations, 17955 samples" in trained

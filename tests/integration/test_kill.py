@@ -59,7 +59,7 @@ class Run:
             "PYTHONPATH": str(ROOT),
             "PIPE": str(writer),
         }
-        with (self.folder / "printed").open("ab") as printed, open(reader) as pipe:
+        with (self.folder / "printed").open("ab") as printed, os.fdopen(reader) as pipe:
             child = subprocess.Popen(
                 command,
                 env=environment,
@@ -70,9 +70,8 @@ class Run:
                 start_new_session=True,  # a group of its own, with its workers
             )
             os.close(writer)
-            told = 0
-            for _ in pipe:  # ends when the last process that can write has ended
-                told += 1
+            # Ends when the last process that can write has ended.
+            for told, _ in enumerate(pipe, start=1):
                 if told == kill_after:
                     os.killpg(child.pid, signal.SIGKILL)
             code = child.wait()
@@ -117,7 +116,7 @@ def moments() -> list[int]:
 def test_a_killed_run_goes_on_as_if_it_never_stopped(
     whole: Run, tmp_path: Path, workers: int
 ) -> None:
-    """Killed twice by SIGKILL; losses, weights, optimizer, all state equal to the bit."""
+    """Killed twice by SIGKILL; losses, weights, optimizer: equal to the bit."""
     run = Run(tmp_path / "killed", workers)
     inside_an_epoch = 0
     for attempt, moment in enumerate(moments()):

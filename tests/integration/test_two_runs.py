@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,15 +12,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from engine import Events, Hook, Phase, RunState, TrainEngine
 from engine.state import RunContext, capture_randomness, restore_randomness
-from tests.runs import RunPlan, Runner, make_runner, story, train
+from tests.runs import RunPlan, make_runner, story, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 ONE = RunPlan(max_epochs=2, size=9, batch_size=4, seed=1)
-TWO = RunPlan(
-    max_epochs=None, max_iters=7, size=7, batch_size=3, seed=2, accumulate=2
-)
+TWO = RunPlan(max_epochs=None, max_iters=7, size=7, batch_size=3, seed=2, accumulate=2)
 
 
 class InTurns(Hook):

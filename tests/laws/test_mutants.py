@@ -1,4 +1,4 @@
-"""Break it on purpose, and see a test fail: each by itself, in a copy of the package."""
+"""Break it on purpose and see a test fail: each by itself, in a copy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from attrs import frozen
 ROOT = Path(__file__).parents[2]
 
 RESUME = "tests/property/test_resume.py::test_every_cut_of_one_run"
-GENERATOR = "tests/unit/checkpoint/test_capture.py::test_each_global_generator_comes_back"
+GENERATOR = (
+    "tests/unit/checkpoint/test_capture.py::test_each_global_generator_comes_back"
+)
 DRAWING = "tests/laws/test_state_drawing.py"
 ORDER = "tests/property/test_handler_order.py"
 CURSOR = "tests/property/test_cursor.py::test_every_sampler_reads_from_the_middle"

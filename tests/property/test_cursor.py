@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +75,7 @@ class Pairs(Sampler[list[int]]):
             yield order[start : start + 2]
 
     def __len__(self) -> int:
-        return -(-self.size // 2)
+        return (self.size + 1) // 2
 
 
 class Drawing(Sampler[int]):
@@ -156,7 +157,7 @@ def loaders(draw: st.DrawFn) -> Callable[[int], DataLoader[Any]]:
 def test_reading_from_batch_k_is_dropping_k(
     make: Callable[[int], DataLoader[Any]], seed: int, data: st.DataObject
 ) -> None:
-    """Any pass, any batch, fresh objects: the same batches, same random numbers in them."""
+    """Any pass, any batch, fresh objects: the same batches and random numbers."""
     whole = open_cursor(make(0), seed=seed)
     data_pass = data.draw(st.integers(0, 5), label="pass")
     start = data.draw(st.integers(0, whole.length), label="from batch")
@@ -224,7 +225,11 @@ def test_passes_draw_their_own_numbers(
     """No sample's noise repeats in another pass."""
     cursor = open_cursor(make(0), seed=seed)
     noise = [
-        {tuple(sample[1]) for batch in cursor.read(one, 0) for sample in _samples(batch)}
+        {
+            tuple(sample[1])
+            for batch in cursor.read(one, 0)
+            for sample in _samples(batch)
+        }
         for one in passes
     ]
     assert not noise[0] & noise[1]
@@ -261,7 +266,7 @@ def test_plain_tensors_are_read_from_the_middle(
     start = data.draw(st.integers(0, cursor.length), label="from batch")
     full = [batch.tolist() for (batch,) in cursor.read(1, 0)]
     assert [batch.tolist() for (batch,) in cursor.read(1, start)] == full[start:]
-    assert sorted(sum(full, [])) == list(range(size))
+    assert sorted(chain.from_iterable(full)) == list(range(size))
 
 
 @given(make=loaders(), seed=st.integers(0, 2**31))

@@ -185,6 +185,31 @@ def test_a_value_on_a_device_is_not_waited_for_until_somebody_asks() -> None:
     assert OnDevice.waits == 1
 
 
+@given(
+    values=st.lists(
+        st.tuples(
+            st.integers(-200, 200),
+            st.sampled_from(
+                [torch.float16, torch.bfloat16, torch.float32, torch.int64, torch.uint8]
+            ),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    large=st.integers(2**17, 2**40),
+)
+def test_types_on_a_device_do_not_spoil_each_other(
+    values: list[tuple[int, torch.dtype]], large: int
+) -> None:
+    """A value comes out as it went in, also between values of a smaller type."""
+    tensors = [torch.tensor(value, dtype=dtype) for value, dtype in values]
+    tensors.insert(len(tensors) // 2, torch.tensor(large))
+    history = HistoryBuffer()
+    for tensor in tensors:
+        history.update(tensor.as_subclass(OnDevice))
+    assert history.data[0].tolist() == [tensor.item() for tensor in tensors]
+
+
 def test_a_value_on_a_device_is_copied_when_it_is_added() -> None:
     """A graph that writes its outputs in place does not change what was recorded."""
     history = HistoryBuffer()
@@ -216,7 +241,7 @@ def test_memory_does_not_grow_once_the_window_is_full() -> None:
         history.update(float(value))
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert grown < 4_000  # bytes; 20,000 floats take 480,000
+    assert grown < 40_000  # bytes; 20,000 floats and their places take 640,000
     assert len(history.data[0]) == 10
 
 

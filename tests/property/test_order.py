@@ -26,7 +26,7 @@ worlds = st.integers(1, 9)
 def test_ranks_together_cover_an_epoch_once(
     length: int, seed: int, epoch: int, world: int, data: st.DataObject
 ) -> None:
-    """Dealt out in turn, all ranks' indices are the permutation, padded from its start."""
+    """Dealt out in turn, all ranks' indices are the permutation and its padding."""
     shuffle, round_up = data.draw(st.booleans()), data.draw(st.booleans())
     ranks = [
         rank_indices(

@@ -11,12 +11,11 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Hook, Phase
+from engine import Hook, Phase, Runner
 from engine.checkpoint import read
 from engine.state import RunContext, capture_randomness, seed_everything
 from tests.runs import (
     RunPlan,
-    Runner,
     bits,
     make_runner,
     recorder,
@@ -57,7 +56,7 @@ def cuts(runner: Runner) -> list[Path]:
 def test_resume_repeats_the_uninterrupted_run(
     plan: RunPlan, data: st.DataObject
 ) -> None:
-    """Whatever safe point it stops at, and whatever the generators hold when it goes on."""
+    """Whatever safe point it stops at, whatever the generators hold afterwards."""
     with TemporaryDirectory() as folder:
         whole = train(plan, Path(folder) / "whole")
         cut = data.draw(st.sampled_from(cuts(whole)), label="stop after")
@@ -83,7 +82,7 @@ def test_stopping_twice_repeats_the_uninterrupted_run(
 def test_checkpoints_of_a_resumed_run_are_those_of_the_unbroken_one(
     plan: RunPlan, data: st.DataObject
 ) -> None:
-    """Same names, and in each file the same weights, optimizer, place and generators."""
+    """In each file the same weights, optimizer, place and generators."""
     with TemporaryDirectory() as folder:
         whole = train(plan, Path(folder) / "whole")
         cut = data.draw(st.sampled_from(cuts(whole)), label="stop after")
@@ -191,9 +190,7 @@ def test_a_save_at_the_last_iteration_of_an_epoch_ends_the_epoch_on_resume(
 
 
 @pytest.mark.parametrize(("then", "now"), [(0, 2), (2, 0), (2, 2)])
-def test_resume_with_any_number_of_workers(
-    then: int, now: int, tmp_path: Path
-) -> None:
+def test_resume_with_any_number_of_workers(then: int, now: int, tmp_path: Path) -> None:
     """Augmentation depends on a sample's place, so who loads it does not matter."""
     whole = train(FIXED, tmp_path / "whole")
     head = train(evolve(FIXED, workers=then), tmp_path / "head")

@@ -131,18 +131,19 @@ class RunStateMachine(RuleBasedStateMachine):
         assert self._all() == before
 
     @precondition(lambda self: self.model.phase == "training")
-    @rule()
-    def train(self) -> None:
-        """Finish an iteration, or the epoch when its last one is done."""
+    @rule(steps=st.integers(1, 5))
+    def train(self, steps: int) -> None:
+        """Finish some iterations, and the epoch when its last one is done."""
         model, progress = self.model, self.state.progress
-        if model.can_iterate:
-            progress.finish_iteration(2, model.epoch_length)
-            model.iterations += 1
-            model.in_epoch += 1
-        elif model.in_epoch:
-            progress.finish_epoch()
-            model.epochs += 1
-            model.in_epoch = 0
+        for _ in range(steps):
+            if model.can_iterate:
+                progress.finish_iteration(2, model.epoch_length)
+                model.iterations += 1
+                model.in_epoch += 1
+            elif model.in_epoch:
+                progress.finish_epoch()
+                model.epochs += 1
+                model.in_epoch = 0
 
     @precondition(lambda self: self.model.phase == "training")
     @rule()

@@ -1,10 +1,10 @@
-"""A seed is a run: the same one the same, another one another; watching changes nothing."""
+"""A seed is a run: the same one the same, another another. Watching changes nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -12,17 +12,18 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Hook
-from engine.state import RunContext
+from engine import Hook, Runner
 from tests.runs import (
     Recorder,
     RunPlan,
-    Runner,
     make_runner,
     recorder,
     story,
     train,
 )
+
+if TYPE_CHECKING:
+    from engine.state import RunContext
 
 seeds = st.integers(0, 2**32 - 1)
 PLAN = RunPlan(max_epochs=3, size=9, batch_size=4, val_interval=None)
@@ -57,7 +58,9 @@ def test_another_seed_is_another_run(pair: list[int]) -> None:
             for seed in pair
         )
     differs = [ours[3:6] for ours in one if ours[0] == "iteration"]
-    for ours, theirs in zip(differs, [e for e in two if e[0] == "iteration"], strict=True):
+    for ours, theirs in zip(
+        differs, [e for e in two if e[0] == "iteration"], strict=True
+    ):
         assert ours[0] != theirs[3], "the losses"
         assert ours[2] != theirs[5], "the augmented samples"
     ids = [[e[4] for e in events if e[0] == "iteration"] for events in (one, two)]
@@ -101,9 +104,7 @@ def test_watching_changes_nothing_in_training(plan: RunPlan, tmp_path: Path) -> 
         runner.train()
         assert training(runner) == alone, f"val_interval={interval}"
         assert [event for event in recorder(runner).events if event[0] == "validation"]
-    logged = train(
-        evolve(plan, watched=True, val_interval=1), tmp_path / "logged"
-    )
+    logged = train(evolve(plan, watched=True, val_interval=1), tmp_path / "logged")
     assert training(logged) == alone, "loggers and visualizer"
     unsaved = train(plan, tmp_path / "unsaved", custom_hooks=[Recorder()])
     assert training(unsaved) == alone, "no checkpoints"

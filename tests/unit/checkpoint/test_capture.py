@@ -37,9 +37,7 @@ def make(seed: int = 0) -> tuple[RunState, Parts, HookSet]:
     """A run of fresh objects."""
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    wrapper = OptimWrapper(
-        torch.optim.Adam(model.parameters()), accumulative_counts=2
-    )
+    wrapper = OptimWrapper(torch.optim.Adam(model.parameters()), accumulative_counts=2)
     schedule = torch.optim.lr_scheduler.StepLR(wrapper.optimizer, 2)
     parts = Parts(model=model, optimizer=wrapper, param_schedulers=[schedule])
     parts.track("own", torch.Generator().manual_seed(seed))
@@ -124,7 +122,7 @@ def test_without_the_optimizer_it_cannot_be_resumed() -> None:
     saved = capture(state, parts, hooks, save_optimizer=False)
     assert "optimizer" not in saved
     with pytest.raises(
-        CheckpointError, match="has no 'optimizer'.*resume_optimizer=False"
+        CheckpointError, match=r"has no 'optimizer'.*resume_optimizer=False"
     ):
         restore(saved, *make())
     restore(saved, *make(), resume_optimizer=False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -15,6 +14,9 @@ from engine.errors import (
     CheckpointError,
     CheckpointNotFoundError,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Warnings:

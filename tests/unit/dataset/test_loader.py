@@ -120,7 +120,8 @@ class WhoLoads(Dataset[int]):
 def _leave_mark(_: int) -> None:
     info = get_worker_info()
     assert info is not None
-    info.dataset._dataset.mark = 5
+    data: Any = info.dataset
+    data._dataset.mark = 5
 
 
 def test_workers_load_and_are_initialized() -> None:
@@ -143,7 +144,7 @@ def test_an_endless_sampler_is_cut_at_its_length() -> None:
 
 def test_no_iterable_is_refused() -> None:
     """It says what was expected and what was found."""
-    with pytest.raises(DataError, match="expected a DataLoader.*found a int"):
+    with pytest.raises(DataError, match=r"expected a DataLoader.*found a int"):
         open_cursor(5, seed=0)  # type: ignore[arg-type]
 
 

@@ -23,9 +23,7 @@ def test_permutation_is_the_documented_one() -> None:
     ("length", "world", "round_up", "expected"),
     [(10, 4, True, 12), (10, 4, False, 10), (8, 4, True, 8), (3, 7, True, 7)],
 )
-def test_padded_length(
-    length: int, world: int, round_up: bool, expected: int
-) -> None:
+def test_padded_length(length: int, world: int, round_up: bool, expected: int) -> None:
     """Rounded up to a multiple of the world, or left as it is."""
     assert padded_length(length, world=world, round_up=round_up) == expected
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from typing import Any
 
@@ -91,9 +92,8 @@ def test_the_datasets_attributes_are_found_through_it() -> None:
 
 def test_it_can_be_pickled() -> None:
     """Workers that are spawned get it so."""
-    import pickle
-
-    data = pickle.loads(pickle.dumps(PlacedDataset(TensorDataset(), 3, "sample")))
+    pickled = pickle.dumps(PlacedDataset(TensorDataset(), 3, "sample"))
+    data = pickle.loads(pickled)  # noqa: S301 - our own
     assert isinstance(data, PlacedDataset)
 
 

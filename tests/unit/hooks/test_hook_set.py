@@ -9,7 +9,16 @@ from attrs import define, field
 
 from engine.errors import HookError, PriorityError
 from engine.events import Priority
-from engine.hooks import Hook, HookSet
+from engine.hooks import (
+    CheckpointHook,
+    DistSamplerSeedHook,
+    Hook,
+    HookSet,
+    IterTimerHook,
+    LoggerHook,
+    ParamSchedulerHook,
+    RuntimeInfoHook,
+)
 from engine.loops import EvalEngine
 from engine.state import RunState
 from tests.toys import echo_trainer
@@ -74,6 +83,22 @@ def test_a_hooks_own_priority_counts_unless_another_is_given() -> None:
     assert hooks.add(Counter(), Priority.HIGH).priority == 30
     assert hooks.add(Hook()).priority == 50
     assert [record.priority for record in hooks] == [30, 50, 70]
+
+
+@pytest.mark.parametrize(
+    ("hook", "priority"),
+    [
+        (RuntimeInfoHook(), 10),
+        (IterTimerHook(), 50),
+        (DistSamplerSeedHook(), 50),
+        (LoggerHook(), 60),
+        (ParamSchedulerHook(), 70),
+        (CheckpointHook(), 90),
+    ],
+)
+def test_the_default_hooks_have_mmengines_priorities(hook: Hook, priority: int) -> None:
+    """So that users' hooks find their place among them."""
+    assert HookSet("runner").add(hook).priority == priority
 
 
 def test_two_hooks_of_a_class_have_names_of_their_own() -> None:

@@ -41,9 +41,8 @@ def test_a_loaders_samplers_are_told_each_epoch(name: str) -> None:
 def test_the_sampler_inside_a_batch_sampler_is_told() -> None:
     """As of a loader with a batch sampler around a distributed one."""
     inner = Sampler()
-    run_with(
-        SimpleNamespace(sampler=object(), batch_sampler=SimpleNamespace(sampler=inner))
-    )
+    outer = SimpleNamespace(sampler=inner)
+    run_with(SimpleNamespace(sampler=object(), batch_sampler=outer))
     assert inner.epochs == [0, 1]
 
 

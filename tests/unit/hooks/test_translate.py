@@ -82,7 +82,7 @@ def test_a_method_that_nearly_names_an_event_is_warned_of(name: str, near: str) 
     (warning,) = caught
     assert f"Did you mean '{near}'?" in str(warning.message)
     assert f"runner.call_hook('{name}')" in str(warning.message)
-    assert warning.filename == __file__.replace("test_translate", "test_translate")
+    assert warning.category is HookNameWarning
 
 
 @pytest.mark.parametrize(
@@ -215,4 +215,6 @@ def test_an_error_in_a_method_names_hook_method_and_iteration() -> None:
 
     with pytest.raises(RuntimeError, match="pop") as caught:
         trainer_with(hook_with(before_train_iter=burst)).run([0, 0, 0])
-    assert "in Own.before_train_iter, iteration 1" in caught.value.__notes__
+    assert "in Own.before_train_iter, iteration 1" in getattr(
+        caught.value, "__notes__", []
+    )

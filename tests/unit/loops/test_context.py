@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -13,7 +12,11 @@ from engine import Hook, RunState, TrainEngine
 from engine.checkpoint import read
 from engine.errors import ContextError, HookError
 from engine.loops import LogProcessor
-from engine.state import RunContext
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.state import RunContext
 
 
 def trainer(**settings: Any) -> TrainEngine:
@@ -44,7 +47,7 @@ def test_a_part_that_was_not_given_is_asked_for() -> None:
 def test_what_only_a_runner_has_is_said_to_be_so() -> None:
     """With what there is, and how to add it; hasattr still works."""
     context = trainer().context
-    with pytest.raises(ContextError, match="what only a Runner has.*log_processor"):
+    with pytest.raises(ContextError, match=r"what only a Runner has.*log_processor"):
         _ = context.train_dataloader
     assert not hasattr(context, "cfg")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import Evaluator
 from engine.loops import TestLoop, ValLoop
 from engine.registry import LOOPS
 from tests.runs import RunPlan, Samples, Spread, make_runner
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Described(Samples):

@@ -57,9 +57,7 @@ def test_handlers_of_the_epochs_end_see_the_metrics() -> None:
 
 def test_an_evaluator_gets_batches_and_the_datasets_size() -> None:
     """The dataset's length, for padding is cut; a part of it counts its samples."""
-    validator = EvalEngine(
-        lambda _, batch: list(batch[0]), metrics=Evaluator(Count())
-    )
+    validator = EvalEngine(lambda _, batch: list(batch[0]), metrics=Evaluator(Count()))
     loader = DataLoader(TensorDataset(torch.arange(5)), batch_size=2)
     validator.run(loader)
     assert validator.metrics == {"size": 5, "samples": 5}
@@ -128,7 +126,7 @@ def test_no_metrics_are_refused(metrics: Any, said: str) -> None:
 
 def test_a_mode_is_val_or_test() -> None:
     """Nothing else has hook methods."""
-    with pytest.raises(StateError, match="'validate'.*'val' or 'test'"):
+    with pytest.raises(StateError, match=r"'validate'.*'val' or 'test'"):
         EvalEngine(lambda _, batch: batch, mode="validate")  # type: ignore[arg-type]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from ignite.engine import Events as IgniteEvents
 from ignite.handlers import TerminateOnNan
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from engine import Events, Hook, Phase, RunState, TrainEngine
 from engine.checkpoint import read
@@ -21,7 +20,11 @@ from engine.errors import (
 )
 from engine.hooks import CheckpointHook
 from engine.loops import EvalEngine
-from engine.state import RunContext
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.state import RunContext
 
 DATA = [10, 11, 12]
 
@@ -72,6 +75,16 @@ class Diary(Hook):
 
     def on_interrupt(self, runner: RunContext, signal: int | None) -> None:
         self._note(f"interrupt {signal}", runner)
+
+
+class Sevens(Dataset[float]):
+    """Seven ones."""
+
+    def __len__(self) -> int:
+        return 7
+
+    def __getitem__(self, index: int) -> float:
+        return 1.0
 
 
 def trainer(**settings: Any) -> TrainEngine:
@@ -193,7 +206,7 @@ def test_terminate_epoch_goes_on_with_the_next() -> None:
 
     @engine.on(Events.ITERATION_COMPLETED)
     def look(trainer: TrainEngine) -> None:
-        seen.append(trainer.state.batch)
+        seen.append(trainer.state.batch or 0)
         if len(seen) == 1:
             trainer.terminate_epoch()
 
@@ -214,7 +227,8 @@ def test_interrupt_and_run_goes_on() -> None:
     assert diary.lines[-1] == "interrupt 15 0/2"
     assert engine.run_state.iteration == 2
     engine.run()
-    assert engine.run_state.phase is Phase.FINISHED
+    state = engine.run_state
+    assert state.phase is Phase.FINISHED
     batches = [line.split()[1] for line in diary.lines if line.startswith("iter> ")]
     assert batches == ["0:10", "1:11", "2:12"] * 2
 
@@ -229,7 +243,7 @@ def test_an_error_reaches_the_caller_with_notes() -> None:
 
     with pytest.raises(ValueError, match="oh no") as caught:
         engine.run(DATA, max_epochs=2)
-    notes = "\n".join(caught.value.__notes__)
+    notes = "\n".join(vars(caught.value)["__notes__"])
     assert "break_it on ITERATION_COMPLETED, iteration 2" in notes
     assert "resume from the newest checkpoint" in notes
     assert engine.run_state.phase is Phase.FAILED
@@ -273,7 +287,8 @@ def test_validations_are_due_where_the_plan_says(
     settings: dict[str, Any], at: list[int]
 ) -> None:
     """Three epochs of three iterations."""
-    engine, seen = trainer(), []
+    engine = trainer()
+    seen: list[int] = []
     validator = EvalEngine(lambda _, batch: batch)
     engine.validate_with(validator, [1], **settings)
     validator.add_event_handler(
@@ -332,7 +347,9 @@ def test_resume_is_refused_while_training(tmp_path: Path) -> None:
 def test_other_data_than_the_run_began_with_is_refused(tmp_path: Path) -> None:
     """An epoch of another length is another run."""
     engine = trainer()
-    engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda e: e.interrupt())
+    engine.add_event_handler(
+        Events.ITERATION_COMPLETED(once=1), lambda e: e.interrupt()
+    )
     engine.run(DATA, max_epochs=2)
     engine.save_checkpoint(tmp_path / "a.pth")
     other = trainer()
@@ -368,6 +385,6 @@ def test_samples_and_optimizer_steps_are_counted() -> None:
 
     engine = TrainEngine(step, RunState(seed=0))
     engine.track(optimizer=optimizer)
-    engine.run(DataLoader([1.0] * 7, batch_size=3), max_epochs=2)
+    engine.run(DataLoader(Sevens(), batch_size=3), max_epochs=2)
     assert engine.run_state.samples == 14
     assert engine.run_state.optimizer_steps == 3

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +10,9 @@ from engine.errors import ConfigError
 from engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from engine.registry import LOOPS
 from tests.runs import RunPlan, make_runner, recorder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_limits_by_epoch() -> None:
@@ -30,9 +32,9 @@ def test_limits_by_iteration() -> None:
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, "3", None])
 def test_limits_are_whole_numbers(value: Any) -> None:
     """Of at least 1."""
-    with pytest.raises(ConfigError, match="train_cfg: max_epochs=.*at least 1"):
+    with pytest.raises(ConfigError, match=r"train_cfg: max_epochs=.*at least 1"):
         EpochBasedTrainLoop(None, [1], max_epochs=value)
-    with pytest.raises(ConfigError, match="train_cfg: max_iters=.*at least 1"):
+    with pytest.raises(ConfigError, match=r"train_cfg: max_iters=.*at least 1"):
         IterBasedTrainLoop(None, [1], max_iters=value)
 
 

@@ -1,0 +1,103 @@
+"""Optimizer wrappers and schedules from their specs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from engine.build import build_optim_wrapper, build_param_schedulers
+from engine.errors import ConfigError
+from engine.optim import OptimWrapper
+
+MODEL = nn.Linear(1, 1)
+
+
+def wrapper(lr: float = 1.0) -> OptimWrapper:
+    """One around SGD."""
+    return OptimWrapper(torch.optim.SGD(MODEL.parameters(), lr=lr))
+
+
+def test_finished_ones_pass_through() -> None:
+    """A bare optimizer is wrapped."""
+    finished = wrapper()
+    assert build_optim_wrapper(MODEL, finished) is finished
+    assert build_optim_wrapper(MODEL, finished.optimizer).optimizer is (
+        finished.optimizer
+    )
+
+
+def test_a_spec_is_built_around_the_models_parameters() -> None:
+    """It stays as it is."""
+    spec = {"optimizer": {"type": "AdamW", "lr": 0.5}, "accumulative_counts": 2}
+    built = build_optim_wrapper(MODEL, spec)
+    assert isinstance(built.optimizer, torch.optim.AdamW)
+    assert built.optimizer.param_groups[0]["params"] == list(MODEL.parameters())
+    assert built.get_lr() == {"lr": [0.5]}
+    assert spec["optimizer"] == {"type": "AdamW", "lr": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (3, "expected an OptimWrapper.*found a int"),
+        ({"clip_grad": None}, "needs 'optimizer', found"),
+    ],
+)
+def test_bad_optimizers(spec: Any, said: str) -> None:
+    """Each is named."""
+    with pytest.raises(ConfigError, match=f"optim_wrapper: {said}"):
+        build_optim_wrapper(MODEL, spec)
+
+
+def test_an_end_is_the_runs_unless_given() -> None:
+    """In epochs or iterations, as the schedule counts."""
+    built = build_param_schedulers(
+        [
+            {"type": "LinearLR", "start_factor": 0.5},
+            {"type": "LinearLR", "start_factor": 0.5, "by_epoch": False},
+            {"type": "LinearLR", "start_factor": 0.5, "end": 2},
+        ],
+        wrapper(),
+        max_epochs=4,
+        max_iters=40,
+    )
+    assert [one.end for one in built] == [4, 40, 2]
+
+
+def test_epochs_are_converted_to_iterations() -> None:
+    """A cosine of 4 epochs of 10 iterations is one of 40 iterations."""
+    (built,) = build_param_schedulers(
+        {"type": "CosineAnnealingLR", "T_max": 4, "convert_to_iter_based": True},
+        wrapper(),
+        max_epochs=4,
+        max_iters=40,
+    )
+    assert not built.by_epoch
+    assert built.end == 40
+
+
+def test_torchs_own_schedulers_pass_through() -> None:
+    """They step; that is enough."""
+    own = torch.optim.lr_scheduler.StepLR(wrapper().optimizer, 2)
+    assert build_param_schedulers(own, wrapper(), max_epochs=1, max_iters=1) == [own]
+    assert build_param_schedulers(None, wrapper(), max_epochs=1, max_iters=1) == []
+
+
+@pytest.mark.parametrize(
+    ("schedule", "iters", "said"),
+    [
+        ([3], 1, r"param_scheduler\[0\]: expected a schedule or a spec, found a int"),
+        (
+            {"type": "LinearLR", "convert_to_iter_based": True},
+            0,
+            "convert_to_iter_based needs by_epoch=True and training data with a length",
+        ),
+    ],
+)
+def test_bad_schedules(schedule: Any, iters: int, said: str) -> None:
+    """Each is named."""
+    with pytest.raises(ConfigError, match=said):
+        build_param_schedulers(schedule, wrapper(), max_epochs=2, max_iters=iters)
