@@ -320,9 +320,6 @@ def story(runner: Runner) -> dict[str, Any]:
         for key, value in hub["scalars"].items()
         if key.rpartition("/")[2] not in timed
     }
-    # As in MMEngine these are noted anew when a process begins to train.
-    for noted_at_start in ("epoch", "iter"):
-        hub["info"].pop(noted_at_start, None)
     told: dict[str, Any] = bits(
         {
             "events": recorder(runner).events,

@@ -40,14 +40,12 @@ class RuntimeInfoHook(Hook):
     def before_train(self, runner: RunContext) -> None:
         """Note where training begins and how far it goes."""
         self._histories.clear()  # a hook may serve one run after another
-        runner.message_hub.update_info_dict(
-            {
-                "epoch": runner.epoch,
-                "iter": runner.iter,
-                "max_epochs": runner.max_epochs,
-                "max_iters": runner.max_iters,
-            }
-        )
+        hub = runner.message_hub
+        hub.update_info("max_epochs", runner.max_epochs)
+        hub.update_info("max_iters", runner.max_iters)
+        if not runner.state.started:  # a resumed run knows these from its checkpoint
+            hub.update_info("epoch", runner.epoch)
+            hub.update_info("iter", runner.iter)
 
     def before_train_epoch(self, runner: RunContext) -> None:
         """Note the epoch."""

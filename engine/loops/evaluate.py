@@ -129,6 +129,19 @@ class EvalEngine(EventEngine):
 
     # -- running -----------------------------------------------------------------
 
+    def interrupt(self) -> None:
+        """Refused: what is left of a pass could not be told from the next one.
+
+        Raises:
+            StateError: Always; it says what to do instead.
+        """
+        message = (
+            "an evaluation is one pass and cannot be interrupted. Call terminate() to "
+            "end it without metrics, or the trainer's interrupt() to halt training "
+            "after it."
+        )
+        raise StateError(message)
+
     @property
     def length(self) -> int:
         """Batches of the running or last evaluation; 0 if that is not known."""
@@ -198,7 +211,7 @@ class EvalEngine(EventEngine):
     def _count(self, event: str) -> int:
         if event in ("GET_BATCH_STARTED", "GET_BATCH_COMPLETED", "ITERATION_STARTED"):
             return self._done + 1
-        return 1
+        return 0 if event == "STARTED" else 1  # epochs begun, as Ignite counts them
 
     def _restart_data(self) -> None:
         data = self.state.dataloader

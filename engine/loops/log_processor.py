@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LogProcessor"]
 
-_TIMES = ("data_time", "time")
+_TIMES = ("time", "data_time")
 
 
 @LOG_PROCESSORS.register_module()
@@ -71,6 +71,9 @@ class LogProcessor:
         """
         window = min(self.window_size, batch_idx + 1)
         values = self._collect(runner, mode, window)
+        # Always in this order, whichever hook recorded first.
+        times = {key: values.pop(key) for key in _TIMES if key in values}
+        values = times | values
         head = self._head(runner, batch_idx + 1, mode)
         eta = self._eta(runner, batch_idx, mode, values)
         line = self._line(head, values, eta)
@@ -91,27 +94,37 @@ class LogProcessor:
         Returns:
             Metrics and mean times by name (without the mode); and the line.
         """
-        values = self._collect(runner, mode, max(batch_idx, 1))
-        times = {key: values.pop(key) for key in _TIMES if key in values}
-        values |= times  # metrics first
+        values = self._collect(runner, mode, None)
+        window = max(batch_idx, 1)
+        hub = runner.message_hub
+        for key in _TIMES:  # metrics first
+            if values.pop(key, None) is not None:
+                values[key] = hub.get_scalar(f"{mode}/{key}").mean(window)
         return values, self._line(self._head(runner, batch_idx, mode), values, None)
 
     # -- values ------------------------------------------------------------------
 
-    def _collect(self, runner: RunContext, mode: str, window: int) -> dict[str, float]:
+    def _collect(
+        self, runner: RunContext, mode: str, window: int | None
+    ) -> dict[str, float]:
+        """Scalars of a mode by name: smoothed over ``window``, or the newest."""
         prefix = f"{mode}/"
         values = {}
         for key, history in runner.message_hub.log_scalars.items():
             if not key.startswith(prefix) or not len(history):
                 continue
             name = key[len(prefix) :]
-            smoothed = self._smoothed.get(name)
-            if smoothed is None:
-                smoothed = self.mean_pattern.match(name) is not None
-                self._smoothed[name] = smoothed
-            # A validation's window is its own batches, whatever came before.
-            values[name] = history.mean(window) if smoothed else history.current()
+            if window is not None and self._is_smoothed(name):
+                values[name] = history.mean(window)
+            else:
+                values[name] = history.current()
         return values
+
+    def _is_smoothed(self, name: str) -> bool:
+        known = self._smoothed.get(name)
+        if known is None:
+            known = self._smoothed[name] = self.mean_pattern.match(name) is not None
+        return known
 
     def _eta(
         self, runner: RunContext, batch_idx: int, mode: str, values: dict[str, float]

@@ -70,7 +70,7 @@ class Validations:
         total = self._clock.epoch_length
         if total is not None and state.limits.max_iters is None:
             total *= state.limits.max_epochs or 1
-        step = state.iteration + 1
+        step = max(state.iteration + 1, plan.begin)
         while total is None or step <= total:
             if plan.due(step, total=total):
                 self.next_iteration = step

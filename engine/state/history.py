@@ -197,6 +197,9 @@ class HistoryBuffer:
 
     def _covers_all(self, window: int | None) -> bool:
         """Whether the totals answer; makes room for the window otherwise."""
+        if window is not None and window < 1:
+            message = f"window_size={window}: give a whole number of at least 1"
+            raise ValueError(message)
         self._settle()
         if window is None or window >= self._length:
             if window is not None:

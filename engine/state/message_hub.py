@@ -198,10 +198,15 @@ class MessageHub:
         Raises:
             SerializationError: It was not saved by us.
         """
-        if not isinstance(state_dict, Mapping) or state_dict.get("format") != 1:
+        expected = {"format", "scalars", "info"}
+        if (
+            not isinstance(state_dict, Mapping)
+            or set(state_dict) != expected
+            or state_dict["format"] != 1
+        ):
             message = (
-                "a message hub: expected a mapping of format 1, found "
-                f"{_describe(state_dict)}"
+                f"a message hub: expected format 1 with the keys {sorted(expected)}, "
+                f"found {_describe(state_dict)}"
             )
             raise SerializationError(message)
         for key, saved in state_dict["scalars"].items():

@@ -101,7 +101,7 @@ train_dataloader = {
     "dataset": Digits(0, 110),  # 7 batches, the last one smaller
     "batch_size": 16,
     "shuffle": True,
-    "num_workers": int(os.environ["WORKERS"]),
+    "num_workers": int(os.environ.get("WORKERS", "0")),
     "collate_fn": "default_collate",
 }
 val_dataloader = {

@@ -46,7 +46,8 @@ def test_the_digits_are_learned(tmp_path: Path) -> None:
     assert {"training_starts", "train", "val_metrics", "checkpoint_saved"} <= {
         json.loads(line)["event"] for line in lines
     }
-    scalars = [json.loads(one) for one in place(trained, "metrics").open()]
+    metrics = place(trained, "metrics").read_text().splitlines()
+    scalars = [json.loads(line) for line in metrics]
     assert any("loss" in one for one in scalars)
     assert sum("accuracy" in one for one in scalars) == 15
     assert {path.name for path in work_dir.glob("epoch_*.pth")} == {

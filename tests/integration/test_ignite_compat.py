@@ -162,6 +162,29 @@ def test_filtered_handlers_run_at_the_same_counts(
     assert stories[1] == stories[0]
 
 
+@given(
+    events=st.lists(filtered_events(), min_size=1, max_size=4),
+    batches=st.integers(1, 7),
+)
+def test_filtered_handlers_of_an_evaluation_run_at_the_same_counts(
+    events: list[Any], batches: int
+) -> None:
+    """On an evaluating engine too, in each of two evaluations."""
+    stories = []
+    for engine in (stock(), evaluation()):
+        story: list[Any] = []
+
+        def note(engine: Engine, number: int, story: list[Any] = story) -> None:
+            story.append((number, engine.state.epoch, engine.state.iteration))
+
+        for number, event in enumerate(events):
+            engine.add_event_handler(event, note, number)
+        for _ in range(2):
+            engine.run(list(range(batches)))
+        stories.append(story)
+    assert stories[1] == stories[0]
+
+
 @pytest.mark.parametrize("name", COUNTED)
 def test_our_events_are_ignites(name: str) -> None:
     """Ours and Ignite's members compare equal, filtered too, on both engines."""
@@ -568,6 +591,34 @@ def test_an_interrupted_run_goes_on_where_it_was(cuts: set[int]) -> None:
         stories.append(story)
     assert stories[1] == stories[0]
     assert sum(one[0] == "INTERRUPT" for one in stories[1]) == len(cuts)
+
+
+def test_an_evaluation_cannot_be_interrupted() -> None:
+    """The error says what to do instead."""
+    validator = evaluation()
+
+    @validator.on(Events.ITERATION_COMPLETED)
+    def interrupt(engine: Engine) -> None:
+        engine.interrupt()
+
+    with pytest.raises(StateError, match=r"one pass .* Call terminate\(\) to end it"):
+        validator.run([0, 1, 2])
+
+
+@given(once=st.integers(1, 4))
+def test_a_terminated_evaluation_takes_ignites_course(once: int) -> None:
+    """It ends there, and the next one is whole."""
+    stories = []
+    for engine in (stock(), evaluation()):
+        story = watch(engine)
+        handle = engine.add_event_handler(
+            THEIRS.ITERATION_COMPLETED(once=once), lambda engine: engine.terminate()
+        )
+        engine.run([0, 1, 2])
+        handle.remove()
+        engine.run([0, 1, 2])
+        stories.append(story)
+    assert stories[1] == stories[0]
 
 
 # -- Ignite's metrics and handlers -----------------------------------------------------

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine.events import Events, get_priority
 from engine.hooks import Hook
+from engine.loops import EvalEngine
 from tests.strategies import priorities
 from tests.toys import echo_trainer
 
@@ -99,6 +100,9 @@ class Noting(Hook):
     ) -> None:
         self.calls.append(("after_train_iter", self.number))
 
+    def before_val(self, runner: RunContext) -> None:
+        self.calls.append(("before_val", self.number))
+
     def after_run(self, runner: RunContext) -> None:
         self.calls.append(("after_run", self.number))
 
@@ -107,15 +111,21 @@ class Noting(Hook):
 def test_hooks_run_by_priority_then_registration(
     several: list[AnyPriority], data: st.DataObject
 ) -> None:
-    """Hooks run in one order at all their events, under any order of registration."""
+    """Hooks run in one order at all their events, under any order of registration.
+
+    On the validator too, whenever that joins the run.
+    """
     numbers = data.draw(st.permutations(range(len(several))), label="registered")
+    joins = data.draw(st.sampled_from(numbers), label="the validator joins before")
     calls: list[tuple[str, int]] = []
     trainer = echo_trainer()
     for number in numbers:
+        if number == joins:
+            trainer.validate_with(EvalEngine(lambda _, batch: batch), [0.0])
         trainer.add_hook(Noting(number, calls), several[number])
     trainer.run([0.0])
     order = [numbers[place] for place in by_priority([several[n] for n in numbers])]
-    for event in ("before_train", "after_train_iter", "after_run"):
+    for event in ("before_train", "after_train_iter", "before_val", "after_run"):
         assert [number for name, number in calls if name == event] == order
     hooks = [hook.number for hook in trainer.context.hooks]
     assert hooks == order

@@ -32,6 +32,7 @@ train_cfg = dict(max_epochs=2)
 test_cfg = dict()
 optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.1))
 test_evaluator = Spread()
+default_hooks = dict(logger=dict(interval=1))
 randomness = dict(seed=1)
 """
 

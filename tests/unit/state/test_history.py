@@ -81,6 +81,14 @@ def test_a_window_that_was_not_kept_warns() -> None:
         assert history.min(6) == 6
 
 
+@pytest.mark.parametrize("window", [0, -3])
+@pytest.mark.parametrize("statistic", ["mean", "min", "max"])
+def test_a_window_has_at_least_one_value(statistic: str, window: int) -> None:
+    """The error says what was asked for."""
+    with pytest.raises(ValueError, match=f"^window_size={window}: give a whole number"):
+        HistoryBuffer([1, 2], [1, 1]).statistics(statistic, window)
+
+
 def test_a_state_of_another_form_is_refused() -> None:
     """The error lists the keys expected and found."""
     state = HistoryBuffer([1], [1]).state_dict()

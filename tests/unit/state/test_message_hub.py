@@ -146,6 +146,8 @@ def test_loading_keeps_what_the_saved_hub_lacks() -> None:
         ([], "a list"),
         ({}, r"a mapping with the keys \[\]"),
         ({"format": 2, "scalars": {}, "info": {}}, "'format', 'info', 'scalars'"),
+        ({"format": 1, "scalars": {}}, "'format', 'scalars'"),
+        ({"format": 1, "scalars": {}, "info": {}, "x": 1}, "'x'"),
     ],
 )
 def test_a_state_of_another_form_is_refused(state: Any, found: str) -> None:
