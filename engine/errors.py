@@ -54,7 +54,6 @@ __all__ = [
     "SerializationError",
     "StateError",
     "UnknownNameError",
-    "add_note",
     "did_you_mean",
 ]
 
@@ -148,21 +147,3 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     near = get_close_matches(name, list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def add_note(error: BaseException, note: str) -> None:
-    """Append a line to what an error's traceback shows (PEP 678).
-
-    Also on Python 3.10, which has no ``add_note`` and prints none, but where tests and
-    the command line can read ``__notes__``.
-
-    >>> error = ValueError("no")
-    >>> add_note(error, "in a test")
-    >>> error.__notes__
-    ['in a test']
-    """
-    if hasattr(error, "add_note"):
-        error.add_note(note)
-    else:
-        notes = [*getattr(error, "__notes__", ()), note]
-        error.__notes__ = notes  # type: ignore[attr-defined]  # Python 3.10

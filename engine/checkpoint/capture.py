@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.checkpoint.format import FORMAT, environment, environment_changes
@@ -58,7 +58,7 @@ def capture(
             "epoch": state.epoch,
             "iter": state.iteration,
             "seed": state.seed,
-            "time": datetime.now(tz=timezone.utc).strftime("%Y%m%d_%H%M%S"),
+            "time": datetime.now(tz=UTC).strftime("%Y%m%d_%H%M%S"),
             **(meta or {}),
         },
         "state_dict": {} if parts.model is None else parts.model.state_dict(),

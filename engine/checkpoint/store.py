@@ -179,7 +179,7 @@ class Store:
         for path in candidates:
             try:
                 checkpoint = check(read(path, map_location=map_location), str(path))
-            except (CheckpointDamagedError, CheckpointNotFoundError) as error:  # noqa: PERF203 - the file read costs a million times more
+            except (CheckpointDamagedError, CheckpointNotFoundError) as error:
                 remarks.append(str(error))
             else:
                 return path, checkpoint, remarks

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from attrs import define, field
 
-from engine.errors import EventError, add_note
+from engine.errors import EventError
 from engine.events.filters import Filter
 from engine.events.priority import Priority, describe_priority, get_priority
 
@@ -189,7 +189,7 @@ class Dispatcher:
 
     def _annotate(self, error: BaseException, handler: Handler | None) -> None:
         if handler is not None:
-            add_note(error, f"in {handler.name}, {self._place()}")
+            error.add_note(f"in {handler.name}, {self._place()}")
 
 
 class Bus:

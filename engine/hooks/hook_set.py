@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from engine.errors import HookError, add_note
+from engine.errors import HookError
 from engine.events import Bus, Handle, Priority, describe_priority, get_priority
 from engine.hooks.hook import Hook
 from engine.hooks.points import POINTS
@@ -148,7 +148,7 @@ class HookSet:
             try:
                 method(self._context, **kwargs)
             except BaseException as error:
-                add_note(error, f"in {type(record.hook).__name__}.{name}")
+                error.add_note(f"in {type(record.hook).__name__}.{name}")
                 raise
 
     def info(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from json import JSONEncoder
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ def stamp(_logger: object, method_name: str, event_dict: EventDict) -> EventDict
     >>> list(stamped), stamped["level"]
     (['timestamp', 'level', 'event', 'lr', 'level_'], 'info')
     """
-    now = datetime.now(timezone.utc).astimezone().isoformat(timespec="milliseconds")
+    now = datetime.now(UTC).astimezone().isoformat(timespec="milliseconds")
     stamped = {"timestamp": now, "level": method_name, "event": ""}
     for key, value in event_dict.items():
         stamped[f"{key}_" if key in OURS else key] = value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from engine.dataset import count_samples, open_cursor
-from engine.errors import StateError, add_note
+from engine.errors import StateError
 from engine.loops.context import EngineContext
 from engine.loops.dues import pay
 from engine.loops.feed import Feed
@@ -251,7 +251,7 @@ class TrainEngine(SavedEngine):
                     self._safe_point()
                 self._turn()
         except BaseException as error:
-            add_note(error, self._describe_failure())
+            error.add_note(self._describe_failure())
             raise
         if not self._suspended:
             state.move(Phase.FINISHED)

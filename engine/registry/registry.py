@@ -22,7 +22,6 @@ from engine.errors import (
     DuplicateNameError,
     RegistryError,
     UnknownNameError,
-    add_note,
     did_you_mean,
 )
 from engine.registry.dotted import import_dotted
@@ -271,7 +270,7 @@ class Registry:
         try:
             return buildable(**arguments)
         except Exception as error:
-            add_note(error, f"while building {self._name} {label!r}")
+            error.add_note(f"while building {self._name} {label!r}")
             raise
 
     def _register(
@@ -334,8 +333,7 @@ class Registry:
                 del left[0]
         except Exception as error:
             self._not_imported = tuple(left)
-            add_note(
-                error,
+            error.add_note(
                 f"while importing {left[0]!r}, which registers each {self._name}",
             )
             raise

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 LAYOUT = (
-    *("errors", "typing"),
+    *("version", "errors", "typing"),
     *("config", "registry", "dist"),
     "state",
     *("events", "logging"),

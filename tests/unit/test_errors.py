@@ -8,7 +8,7 @@ import re
 import pytest
 
 from engine import errors
-from engine.errors import EngineError, add_note, did_you_mean
+from engine.errors import EngineError, did_you_mean
 
 CLASSES = [
     value
@@ -71,15 +71,3 @@ def test_only_what_is_near_is_meant() -> None:
     assert did_you_mean("LogerHook", known) == " Did you mean 'LoggerHook'?"
     assert did_you_mean("Dropout", known) == ""
     assert did_you_mean("x", []) == ""
-
-
-def test_notes_are_kept_in_order() -> None:
-    """Also where python has no notes of its own."""
-
-    class Old(Exception):  # noqa: N818 - as errors were before python 3.11
-        add_note = property()  # asking for it is an AttributeError
-
-    for error in (ValueError("no"), Old("no")):
-        add_note(error, "first")
-        add_note(error, "second")
-        assert getattr(error, "__notes__", []) == ["first", "second"]

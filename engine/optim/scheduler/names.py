@@ -12,9 +12,9 @@ from engine.registry import PARAM_SCHEDULERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Self
 
     from torch.optim import Optimizer
-    from typing_extensions import Self
 
     from engine.optim.wrapper import OptimWrapper
 

@@ -16,8 +16,7 @@ from engine.optim.wrapper import OptimWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["END", "_ParamScheduler", "to_iterations"]
 

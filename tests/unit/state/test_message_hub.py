@@ -119,6 +119,8 @@ def test_saved_facts_are_copies() -> None:
     loaded.load_state_dict(saved)
     fact["list"].append(2)
     fact["tensor"].fill_(9)
+    assert saved["info"]["fact"]["list"] == [1]
+    assert saved["info"]["fact"]["tensor"].tolist() == [0, 0]
     saved["info"]["fact"]["list"].append(3)
     found = loaded.get_info("fact")
     assert found["list"] == [1]
