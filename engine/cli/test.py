@@ -14,8 +14,6 @@ from engine.runner import Runner
 
 __all__ = ["run"]
 
-__test__ = False  # a command, not a module of tests
-
 
 def run(config: Path, checkpoint: Path | None, *, work_dir: Path | None) -> None:
     """Test a trained model and print the metrics."""
