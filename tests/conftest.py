@@ -18,5 +18,5 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 settings.register_profile("fast", QUIET, max_examples=25)
-settings.register_profile("slow", QUIET, max_examples=200, print_blob=True)
+settings.register_profile("slow", QUIET, max_examples=75, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))

@@ -37,10 +37,22 @@ class Requests:
     def settle(self, state: RunState) -> None:
         """Note in the state what ends here, before anything is saved of it."""
         if self.end_epoch:
-            state.epoch_cut = True
+            self._settle_epoch(state)
         if self.terminate:
             state.stop_reason = state.stop_reason or "terminate() was called"
             state.ended = True
+
+    def _settle_epoch(self, state: RunState) -> None:
+        if state.limits.max_iters is None:
+            # Between two epochs there is none to end.
+            state.epoch_cut = state.epoch_iteration > 0
+            self.end_epoch = self.end_epoch if state.epoch_cut else False
+            return
+        if self.end_epoch == "skip_epoch_completed":  # its one epoch is the run
+            self.terminate = self.terminate or True
+        else:
+            state.stop_reason = state.stop_reason or "terminate_epoch() was called"
+        self.end_epoch = False
 
     def stops_now(self, state: RunState) -> bool:
         """Whether a stop takes effect: an epoch that is counted goes on to its end."""

@@ -347,10 +347,17 @@ class TrainEngine(SavedEngine):
         first, state.started = not state.started, True
         self._validations.begin(first=first)
         self._safe_point()
-        if self.clock.epoch_is_over:  # it was saved between its last step and its end
-            if state.epoch_cut:
-                self._on_epoch_cut()
-            self.clock.skip_epoch(self)
+        if self.clock.epoch_is_over and not self.should_terminate:
+            self._end_owed_epoch()
+
+    def _end_owed_epoch(self) -> None:
+        """End an epoch that was saved between its last step and its end."""
+        skip = self.should_terminate_single_epoch == "skip_epoch_completed"
+        if self.run_state.epoch_cut:
+            self._on_epoch_cut()
+        self.should_terminate_single_epoch = False
+        self.clock.skip_epoch(self)
+        if not skip:
             self._on_epoch_completed()
 
     def _on_epoch_started(self) -> None:
@@ -464,9 +471,6 @@ class TrainEngine(SavedEngine):
         state, requests = self.run_state, self._requests
         if requests.interrupt is not None:
             self.should_interrupt = True
-        if requests.end_epoch:
-            self.should_terminate_single_epoch = requests.end_epoch
-            requests.end_epoch = False
         if requests.terminate:
             self.should_terminate = requests.terminate
         elif requests.stops_now(state):
@@ -474,5 +478,8 @@ class TrainEngine(SavedEngine):
             self.should_terminate = True
             if state.epoch_iteration:  # Ignite leaves the end of a cut epoch out
                 self._on_epoch_completed()
+        elif requests.end_epoch:
+            self.should_terminate_single_epoch = requests.end_epoch
+        requests.end_epoch = False
         stops = state.stop_reason is not None
         requests.pending = stops or requests.interrupt is not None

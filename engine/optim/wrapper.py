@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from torch import Tensor
 from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OptimWrapper"]
 
-log = structlog.get_logger()
 
 _CLIPPERS: dict[str, Callable[..., Any]] = {
     "norm": clip_grad_norm_,
@@ -197,10 +196,10 @@ class OptimWrapper:
         self._inner_count = init_counts
         self._max_counts = None if max_counts == _UNKNOWN else max_counts
         if self._accumulative_counts > 1 and _has_batch_norm(model):
-            log.warning(
-                "accumulation_with_batch_norm",
-                accumulative_counts=self._accumulative_counts,
-                effect="statistics are of one iteration's batch, not of a window's",
+            warnings.warn(
+                f"accumulative_counts={self._accumulative_counts} with batch norm: its "
+                "statistics are of one iteration's batch, not of a window's",
+                stacklevel=2,
             )
 
     def optim_context(self, model: Module) -> AbstractContextManager[Any]:

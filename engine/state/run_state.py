@@ -273,7 +273,8 @@ class RunState:
         ) > (old.max_iters or 0)
         if self.ended and raised:
             self.ended, self.stop_reason = False, None
-        if new.max_iters is not None and new.max_iters > done.iteration and done.epoch:
+        goes_on = new.max_iters is not None and new.max_iters > done.iteration
+        if goes_on and done.epoch and not self.ended:
             # Its one long epoch was closed at the old bound and goes on.
             done.epoch, done.epoch_iteration = 0, done.iteration
         self.limits = new
