@@ -38,6 +38,7 @@ def capture(
     save_optimizer: bool = True,
     save_param_scheduler: bool = True,
     at_safe_point: bool = True,
+    randomness: Plain = None,
 ) -> dict[str, Any]:
     """Put a run's state together.
 
@@ -49,6 +50,7 @@ def capture(
         save_optimizer: Without it no run can go on from the file exactly.
         save_param_scheduler: Likewise.
         at_safe_point: Whether all handlers of the last event had run.
+        randomness: Training's random generators; ``None``: as they are now.
 
     Returns:
         A checkpoint (see ``checkpoint/format.py``); its tensors are the run's own.
@@ -71,8 +73,9 @@ def capture(
     checkpoint["engine"] = {
         "format": FORMAT,
         "run_state": state.state_dict(),
-        "randomness": capture_randomness(),
-        "gradients": parts.gradients(),
+        "randomness": capture_randomness() if randomness is None else randomness,
+        "gradients": parts.gradients(state.iteration),
+        "evaluating": parts.evaluating(),
         "hooks": hooks.state_dict(),
         "parts": {name: part.state_dict() for name, part in parts.others.items()},
         "at_safe_point": at_safe_point,
@@ -111,13 +114,23 @@ def restore(
     remarks = environment_changes(ours["environment"])
     if not ours["at_safe_point"]:
         remarks.append(
-            "it was saved from inside a handler, before the other handlers of that "
-            "event had run: what those do then is missing"
+            "it was saved from inside a handler or a validation, before the other "
+            "handlers of that event had run: what those do then is missing"
         )
     if parts.model is not None:
         load_state_dict(parts.model, checkpoint["state_dict"], strict=True)
+        parts.set_evaluating(ours["evaluating"])
     if parts.optimizer is not None and resume_optimizer:
-        parts.optimizer.load_state_dict(_part(checkpoint, "optimizer"))
+        saved = _part(checkpoint, "optimizer")
+        try:
+            parts.optimizer.load_state_dict(saved)
+        except (ValueError, KeyError, TypeError) as error:  # torch's ways to say no
+            message = (
+                f"the checkpoint's optimizer does not fit this run's: {error}. Resume "
+                "with the parameter groups it was saved with, or pass "
+                "resume_optimizer=False."
+            )
+            raise CheckpointError(message) from error
         parts.load_gradients(ours["gradients"])
     if parts.param_schedulers and resume_param_scheduler:
         parts.load_schedulers(_part(checkpoint, "param_schedulers"))

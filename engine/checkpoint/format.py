@@ -12,6 +12,7 @@
       run_state          RunState.state_dict()
       randomness         the global generators
       gradients          those of an open accumulation window, or None
+      evaluating         names of modules in evaluation mode
       hooks              state of each hook by unique name
       parts              state of everything else that is tracked, by unique name
       at_safe_point      whether all handlers of the last event had run
@@ -24,7 +25,7 @@ five have MMEngine's names and meaning.
 from __future__ import annotations
 
 import platform
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,9 +35,17 @@ import torch
 
 from engine.errors import CheckpointDamagedError
 
-__all__ = ["FORMAT", "check", "environment", "environment_changes", "find_foreign"]
+__all__ = [
+    "FORMAT",
+    "NEEDED",
+    "check",
+    "environment",
+    "environment_changes",
+    "find_foreign",
+]
 
 FORMAT = 1
+"""Version of what lies under ``engine``."""
 
 
 def check(checkpoint: Any, where: str) -> dict[str, Any]:
@@ -51,7 +60,7 @@ def check(checkpoint: Any, where: str) -> dict[str, Any]:
         ours = checkpoint.get("engine")
         if isinstance(ours, Mapping) and "state_dict" in checkpoint:
             if ours.get("format") == FORMAT:
-                return dict(checkpoint)
+                return _complete(dict(checkpoint), where)
             found = f"format {ours.get('format')}, this version reads {FORMAT}"
     message = (
         f"{where}: no run can be resumed from this file: expected a checkpoint that "
@@ -60,6 +69,18 @@ def check(checkpoint: Any, where: str) -> dict[str, Any]:
     )
     raise CheckpointDamagedError(message)
 
+
+NEEDED = (
+    "format",
+    "run_state",
+    "randomness",
+    "gradients",
+    "evaluating",
+    "hooks",
+    "parts",
+    "at_safe_point",
+    "environment",
+)
 
 # Exact types: a float of NumPy's is a float, and would have to be unpickled.
 _LEAVES = (bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device)
@@ -79,7 +100,7 @@ def find_foreign(value: Any, where: str = "checkpoint") -> str | None:
     if value is None or kind in _LEAVES or isinstance(value, torch.Tensor):
         return None
     inside: Any = None
-    if kind in (dict, OrderedDict):
+    if kind in (dict, OrderedDict, Counter):
         inside = value.items()
     elif kind in (list, tuple, set):
         inside = enumerate(value)
@@ -87,6 +108,15 @@ def find_foreign(value: Any, where: str = "checkpoint") -> str | None:
         return f"{where} is a {kind.__module__}.{kind.__qualname__}"
     found = (find_foreign(item, f"{where}[{key!r}]") for key, item in inside)
     return next((one for one in found if one is not None), None)
+
+
+def _complete(checkpoint: dict[str, Any], where: str) -> dict[str, Any]:
+    missing = [name for name in NEEDED if name not in checkpoint["engine"]]
+    missing += [name for name in ("meta", "message_hub") if name not in checkpoint]
+    if missing:
+        message = f"{where}: damaged: its parts {missing} are missing"
+        raise CheckpointDamagedError(message)
+    return checkpoint
 
 
 def environment() -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Parts:
     optimizer: Any = None
     param_schedulers: Sequence[Any] | Mapping[str, Sequence[Any]] = ()
     others: dict[str, Stateful] = field(factory=dict)
+    last_step: int | None = field(default=None, init=False)
 
     def take(
         self, *, model: Any = None, optimizer: Any = None, param_schedulers: Any = None
@@ -85,6 +86,19 @@ class Parts:
         """The torch optimizers inside ``optimizer``."""
         yield from _unwrap(self.optimizer)
 
+    def evaluating(self) -> list[str]:
+        """Names of the model's modules that are in evaluation mode: frozen ones."""
+        if not isinstance(self.model, torch.nn.Module):
+            return []
+        modules = self.model.named_modules()
+        return [name for name, module in modules if not module.training]
+
+    def set_evaluating(self, names: Sequence[str]) -> None:
+        """Put exactly those modules of the model into evaluation mode."""
+        if isinstance(self.model, torch.nn.Module):
+            for name, module in self.model.named_modules():
+                module.training = name not in names
+
     def schedulers_state(self) -> Any:
         """States of the schedules in the same arrangement."""
         if isinstance(self.param_schedulers, Mapping):
@@ -119,16 +133,39 @@ class Parts:
             for schedule, state in zip(have, want, strict=True):
                 schedule.load_state_dict(state)
 
-    def gradients(self) -> Any:
-        """Gradients of an open accumulation window; ``None`` outside one."""
+    def gradients(self, iteration: int) -> Any:
+        """Gradients of an open accumulation window; ``None`` outside one.
+
+        Args:
+            iteration: Iterations finished. A bare optimizer that did not step in the
+                last of them is inside a window of the user's own.
+        """
         state = getattr(self.optimizer, "gradient_state", None)
-        return None if state is None else state()
+        if state is not None:
+            return state()
+        if self.optimizer is None or self.last_step == iteration - 1:
+            return None
+        grads = [parameter.grad for parameter in self._parameters()]
+        if all(grad is None for grad in grads):
+            return None
+        return [None if grad is None else grad.detach().clone() for grad in grads]
+
+    def _parameters(self) -> list[Any]:
+        return [
+            parameter
+            for optimizer in self.optimizers()
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        ]
 
     def load_gradients(self, saved: Any) -> None:
         """Put gradients of an open accumulation window back."""
         load = getattr(self.optimizer, "load_gradient_state", None)
         if load is not None:
             load(saved)
+        elif saved is not None:
+            for parameter, grad in zip(self._parameters(), saved, strict=True):
+                parameter.grad = None if grad is None else grad.to(parameter.device)
 
 
 def _unwrap(optimizer: Any) -> Iterator[torch.optim.Optimizer]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
+import zipfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -58,6 +60,7 @@ def read(path: str | os.PathLike[str], *, map_location: Any = "cpu") -> Any:
         )
         raise CheckpointDamagedError(message)
     try:
+        _check_sums(path)
         return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:
         # In a truncated file torch seeks to before its start: an invalid argument.
@@ -69,6 +72,16 @@ def read(path: str | os.PathLike[str], *, map_location: Any = "cpu") -> Any:
             f"never done. {type(error).__name__}: {str(error).splitlines()[0]}"
         )
         raise CheckpointDamagedError(message) from error
+
+
+def _check_sums(path: Path) -> None:
+    """Compare what lies in the file with its checksums; torch does not."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+        if bad is not None:
+            message = f"the bytes of {bad!r} are not those that were written"
+            raise zipfile.BadZipFile(message)
 
 
 def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
@@ -116,6 +129,20 @@ class Store:
 
         return self._replace(name, fill)
 
+    def prove(self) -> None:
+        """Find out whether files can be written here; makes the folder.
+
+        Raises:
+            CheckpointError: They cannot.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                return
+        except OSError as error:
+            message = f"{self.folder}: checkpoints could not be written: {error}"
+            raise CheckpointError(message) from error
+
     def point_to(self, name: str) -> None:
         """Let ``last_checkpoint`` name this file of the folder.
 
@@ -147,7 +174,7 @@ class Store:
             message = f"{path}: could not be written: {error}{self._space()}"
             raise CheckpointError(message) from error
         finally:
-            if part.exists():
+            if part.is_file():
                 part.unlink()
         return path
 
@@ -193,7 +220,7 @@ class Store:
 
     def _candidates(self) -> list[Path]:
         files = sorted(
-            self.folder.glob("*.pth"),
+            (path for path in self.folder.glob("*.pth") if path.is_file()),
             key=lambda path: (path.stat().st_mtime_ns, path.name),
             reverse=True,
         )

@@ -141,6 +141,7 @@ class LoaderCursor:
         _check_length(loader, self.length)
         self._placed = randomness != "off" and not draws_nothing(loader.dataset)
         self.batch_size, self.last_batch_size = self._sizes()
+        self._listed: dict[int, int] = {}  # by sampler: passes listed so far
         self._plan = _Plan(self._keys)
         self._inner = self._make_inner(randomness)
 
@@ -241,7 +242,7 @@ class LoaderCursor:
     def _list(self, sampler: Any, data_pass: int) -> Sequence[Any]:
         """All that a sampler gives in a pass, as a function of (seed, pass)."""
         if type(sampler) is DefaultSampler:
-            return sampler.indices(data_pass)
+            return sampler.indices(data_pass, self._seed)
         if type(sampler) is SequentialSampler:
             return range(len(sampler))
         if _is_plain_shuffle(sampler):
@@ -251,10 +252,17 @@ class LoaderCursor:
         )
         if set_epoch is not None:
             set_epoch(data_pass)
-        seed = derive_seed(self._seed, data_pass)
-        with fence(), _own_generator(sampler, seed):
-            seed_host(seed)
-            return list(islice(sampler, self._count(sampler)))
+        # A sampler may remember its passes: those before are listed too, once.
+        begin = min(self._listed.get(id(sampler), 0), data_pass)
+        if set_epoch is not None:
+            begin = data_pass
+        self._listed[id(sampler)] = data_pass + 1
+        for number in range(begin, data_pass + 1):
+            seed = derive_seed(self._seed, number)
+            with fence(), _own_generator(sampler, seed):
+                seed_host(seed)
+                listed = list(islice(sampler, self._count(sampler)))
+        return listed
 
     def _count(self, sampler: Any) -> int:
         """How many items a pass takes: an endless sampler is cut at the length."""

@@ -25,7 +25,7 @@ class DefaultSampler(Sampler[int]):
     Args:
         dataset: What is sampled; only its length is used.
         shuffle: Permute, or keep the dataset's order.
-        seed: The run's seed; ``None`` draws one.
+        seed: Of the order; ``None``: the run's, or outside a run one that is drawn.
         round_up: Repeat samples from the start until every rank has as many.
 
     Raises:
@@ -48,7 +48,8 @@ class DefaultSampler(Sampler[int]):
         self.rank, self.world_size = get_dist_info()
         self.length = len(dataset)
         self.shuffle = shuffle
-        self.seed = draw_seed() if seed is None else seed
+        self.seed = seed
+        self._drawn = draw_seed() if seed is None else seed
         self.round_up = round_up
         self.epoch = 0
 
@@ -56,11 +57,18 @@ class DefaultSampler(Sampler[int]):
         """Choose the epoch whose order the next iteration gives."""
         self.epoch = epoch
 
-    def indices(self, epoch: int) -> list[int]:
-        """This rank's indices of any epoch, in order."""
+    def indices(self, epoch: int, seed: int | None = None) -> list[int]:
+        """This rank's indices of any epoch, in order.
+
+        Args:
+            epoch: Which one, from 0.
+            seed: Used by a sampler that was given none; ``None``: one drawn by it.
+        """
+        if self.seed is not None or seed is None:
+            seed = self._drawn
         return rank_indices(
             self.length,
-            seed=self.seed,
+            seed=seed,
             epoch=epoch,
             shuffle=self.shuffle,
             rank=self.rank,

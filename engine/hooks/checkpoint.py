@@ -127,6 +127,7 @@ class CheckpointHook(Hook):
         self._saved: list[str] = []
         self._best_scores: dict[str, float] = {}
         self._best_names: dict[str, str] = {}
+        self._owed_best: dict[str, str] = {}  # metric by file
 
     def _find_rules(self, rule: str | Sequence[str] | None) -> dict[str, str]:
         names = self._monitored
@@ -154,6 +155,14 @@ class CheckpointHook(Hook):
             "its name; give rule='greater' or rule='less'"
         )
         raise ConfigError(message)
+
+    def before_train(self, runner: RunContext) -> None:
+        """Find out now whether checkpoints can be written, not after an epoch.
+
+        Raises:
+            CheckpointError: The folder cannot be written.
+        """
+        Store(self._folder(runner)).prove()
 
     # -- when ---------------------------------------------------------------------
 
@@ -200,7 +209,9 @@ class CheckpointHook(Hook):
             elif self._is_better(name, score):
                 self._best_scores[name] = score
                 label = name.replace("/", "_")
-                runner.owe(DueKind.SAVE_BEST, self, f"best_{label}_{kind}_{number}.pth")
+                file = f"best_{label}_{kind}_{number}.pth"
+                self._owed_best[file] = name
+                runner.owe(DueKind.SAVE_BEST, self, file)
 
     def _is_better(self, name: str, score: float) -> bool:
         best = self._best_scores.get(name)
@@ -249,11 +260,7 @@ class CheckpointHook(Hook):
         return drop
 
     def _replace_best(self, name: str) -> list[str]:
-        metric = next(
-            one
-            for one in self._monitored
-            if name.startswith(f"best_{one.replace('/', '_')}_")
-        )
+        metric = self._owed_best.pop(name)
         old = self._best_names.get(metric)
         self._best_names[metric] = name
         return [] if old in (None, name) else [str(old)]
@@ -284,6 +291,7 @@ class CheckpointHook(Hook):
             "rules": dict(self._rules),
             "best_scores": dict(self._best_scores),
             "best_names": dict(self._best_names),
+            "owed_best": dict(self._owed_best),
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Plain], /) -> None:
@@ -305,3 +313,4 @@ class CheckpointHook(Hook):
                 self._rules = dict(state_dict["rules"])
             self._best_scores = dict(state_dict["best_scores"])
             self._best_names = dict(state_dict["best_names"])
+            self._owed_best = dict(state_dict["owed_best"])

@@ -63,7 +63,7 @@ class Clock:
     def epoch_is_over(self) -> bool:
         """Whether all iterations of the running epoch are done, or it was cut."""
         done = self.state.progress.epoch_iteration
-        return self.state.epoch_cut or done == self.epoch_length
+        return bool(self.state.epoch_cut) or done == self.epoch_length
 
     def set_counters(self, trainer: Engine) -> None:
         """Let a trainer begin where the state is."""

@@ -48,6 +48,8 @@ class EngineContext:
         self.work_dir = Path(work_dir)
         self.hook_set = HookSet(self)
         self.facilities = dict(facilities or {})
+        # Training's generators while a validation draws from its own; else None.
+        self.outer_randomness: dict[str, Any] | None = None
         self.trainer: Any = None
         self.validator: Any = None
         self.tester: Any = None

@@ -16,7 +16,14 @@ from engine.events import Priority
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
 from engine.loops.loop import EventEngine
-from engine.state import Phase, RunState, derive_seed, fence, seed_everything
+from engine.state import (
+    Phase,
+    RunState,
+    capture_randomness,
+    derive_seed,
+    fence,
+    seed_everything,
+)
 
 if TYPE_CHECKING:
     from ignite.engine import State
@@ -189,6 +196,23 @@ class EvalEngine(EventEngine):
         self.state.metrics = {}
         if self.evaluator is not None:
             self.evaluator.reset()
+        nested = outer is Phase.TRAINING
+        if nested:  # for who saves from inside
+            self.context.outer_randomness = capture_randomness()
+        try:
+            self._turn_once(data, length)
+        except BaseException:
+            if nested and state.phase is _PHASES[self.mode]:
+                state.move(outer)  # whoever catches this is in training again
+            raise
+        finally:
+            self.context.outer_randomness = None
+        if self._done == 0:
+            _refuse_empty(data)
+        state.move(outer)
+
+    def _turn_once(self, data: Iterable[Any], length: int | None) -> None:
+        state = self.run_state
         with fence(), torch.no_grad(), evaluation_mode(self.model):
             seed_everything(
                 derive_seed(state.seed, state.iteration, _STREAMS[self.mode])
@@ -196,9 +220,6 @@ class EvalEngine(EventEngine):
             Clock(state).set_evaluation(self, length)
             self.state.dataloader = data
             self._turn()
-        if self._done == 0:
-            _refuse_empty(data)
-        state.move(outer)
 
     # -- events ------------------------------------------------------------------
 
@@ -268,6 +289,15 @@ def _length(data: Any, epoch_length: int | None) -> int | None:
     if epoch_length is None:
         return length
     return epoch_length if length is None else min(epoch_length, length)
+
+
+def check_has_batches(data: Any) -> None:
+    """Refuse data that has a length, and that is 0.
+
+    Raises:
+        DataError: It is.
+    """
+    _length(data, None)
 
 
 def _refuse_empty(data: Any) -> None:

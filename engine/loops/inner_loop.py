@@ -79,7 +79,7 @@ class InnerLoop(Engine, ABC):
             self._on_iteration_completed()
             count += 1
             if self.should_terminate_single_epoch:
-                self._fire_event(Events.TERMINATE_SINGLE_EPOCH, iter_counter=count)
+                self._fire_event(Events.TERMINATE_SINGLE_EPOCH, count)
                 self._setup_dataloader_iter()
                 break
             if self.should_terminate or self.should_interrupt:

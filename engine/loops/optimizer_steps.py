@@ -35,6 +35,7 @@ def watch_optimizers(
 
     def completed(*_: object) -> None:
         progress.optimizer_steps += 1
+        parts.last_step = progress.iteration
         if after.run is not None:
             after.run((context,), progress.optimizer_steps)
 

@@ -44,15 +44,21 @@ class Requests:
 
     def _settle_epoch(self, state: RunState) -> None:
         if state.limits.max_iters is None:
-            # Between two epochs there is none to end.
-            state.epoch_cut = state.epoch_iteration > 0
-            self.end_epoch = self.end_epoch if state.epoch_cut else False
+            if state.epoch_iteration == 0:  # between two epochs there is none to end
+                self.end_epoch = False
+            else:
+                state.epoch_cut = "end" if self.end_epoch is True else "skip"
             return
         if self.end_epoch == "skip_epoch_completed":  # its one epoch is the run
             self.terminate = self.terminate or True
         else:
             state.stop_reason = state.stop_reason or "terminate_epoch() was called"
         self.end_epoch = False
+
+    def halts(self, state: RunState) -> bool:
+        """Whether an interrupt takes effect: not where the run ends anyway."""
+        ends = self.terminate or self.stops_now(state) or state.ended
+        return self.interrupt is not None and not ends
 
     def stops_now(self, state: RunState) -> bool:
         """Whether a stop takes effect: an epoch that is counted goes on to its end."""

@@ -159,7 +159,9 @@ class SavedEngine(EventEngine):
             meta=meta,
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
-            at_safe_point=self._at_safe_point,
+            at_safe_point=self._at_safe_point
+            and self.run_state.phase is not Phase.VALIDATING,
+            randomness=getattr(self.context, "outer_randomness", None),
         )
         self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
         return Store(path.parent).write(path.name, checkpoint)

@@ -10,13 +10,21 @@ from engine.dataset import count_samples, open_cursor
 from engine.errors import StateError
 from engine.loops.context import EngineContext
 from engine.loops.dues import pay
+from engine.loops.evaluate import check_has_batches
 from engine.loops.feed import Feed
 from engine.loops.interval import ValidationPlan
 from engine.loops.optimizer_steps import watch_optimizers
 from engine.loops.requests import Requests
 from engine.loops.saved import SavedEngine
 from engine.loops.validation import Validations
-from engine.state import DueKind, Phase
+from engine.state import (
+    DueKind,
+    Phase,
+    capture_randomness,
+    derive_seed,
+    restore_randomness,
+    seed_everything,
+)
 
 if TYPE_CHECKING:
     import os
@@ -70,6 +78,7 @@ class TrainEngine(SavedEngine):
         self._randomness: SampleRandomness = randomness
         self._validations = Validations(self.run_state, self.clock)
         self._requests = Requests()
+        self._paused: dict[str, Any] = {}
         # Of the running data, so that nothing is looked up per iteration.
         self._pass_length = self._batch_size = self._last_batch_size = 0
         self._dispatch_started = self.bus.dispatcher("ITERATION_STARTED")
@@ -122,6 +131,14 @@ class TrainEngine(SavedEngine):
             interval=interval,
             dynamic_intervals=dynamic_intervals or (),
         )
+        if self._validations.run is not None:
+            message = (
+                "this trainer validates already: one validator runs inside training. "
+                "Run a second one from a handler of the first one's COMPLETED."
+            )
+            raise StateError(message)
+        if hasattr(data, "__len__"):
+            check_has_batches(data)
         validator.join(self.context, self.run_state)
         if isinstance(self.context, EngineContext):
             self.context.validator = validator
@@ -174,6 +191,7 @@ class TrainEngine(SavedEngine):
             DataError: The data is empty, or ends before its length.
         """
         if self._suspended:
+            self._check_same_bounds(max_epochs, max_iters)
             with self.leading():
                 self.run_state.move(Phase.TRAINING)
                 self._loop(going_on=True)
@@ -191,10 +209,24 @@ class TrainEngine(SavedEngine):
             return self.state
         with self.leading():
             self.run_state.move(Phase.TRAINING)
+            if not self.run_state.started:
+                # Training's random numbers depend on the run's seed alone.
+                seed_everything(derive_seed(self.run_state.seed, 0))
             self._resumed = False
             self.clock.set_counters(self)
             self._loop()
         return self.state
+
+    def _check_same_bounds(self, max_epochs: int | None, max_iters: int | None) -> None:
+        limits = self.run_state.limits
+        given = (max_epochs or limits.max_epochs, max_iters or limits.max_iters)
+        if given != (limits.max_epochs, limits.max_iters):
+            message = (
+                f"an interrupted run goes on to the bound that it had, "
+                f"{limits.describe()}. Call run() without one; when that is reached, "
+                "call it with the larger one."
+            )
+            raise StateError(message)
 
     def _no_data(self, epoch_length: int | None) -> list[None]:
         length = epoch_length or self.run_state.limits.epoch_length
@@ -217,6 +249,7 @@ class TrainEngine(SavedEngine):
             if max_epochs is None and max_iters is None:
                 max_epochs = 1
         cursor = self._open_cursor(data)
+        self.run_state.check_data(cursor.length, cursor.batch_size)
         if epoch_length is None:
             epoch_length = cursor.length or limits.epoch_length
         self.run_state.set_limits(
@@ -230,6 +263,7 @@ class TrainEngine(SavedEngine):
 
     def _read_from(self, cursor: Cursor) -> None:
         self._pass_length = cursor.length
+        self.run_state.data_shape = [cursor.length, cursor.batch_size]
         self._batch_size = cursor.batch_size
         self._last_batch_size = cursor.last_batch_size
         self.state.dataloader = Feed(cursor, self.run_state.progress)
@@ -248,7 +282,8 @@ class TrainEngine(SavedEngine):
         try:
             with watch_optimizers(self.parts, state.progress, self.bus, self.context):
                 if going_on:  # what the interrupt left unpaid comes first
-                    self._safe_point()
+                    restore_randomness(self._paused)
+                    self._pay_dues()
                 self._turn()
         except BaseException as error:
             error.add_note(self._describe_failure())
@@ -346,13 +381,15 @@ class TrainEngine(SavedEngine):
             run((self.context,), state.epoch)
         first, state.started = not state.started, True
         self._validations.begin(first=first)
-        self._safe_point()
-        if self.clock.epoch_is_over and not self.should_terminate:
+        self._pay_dues()
+        if state.ended:  # it was saved between its end and what was owed there
+            self.should_terminate = True
+        elif self.clock.epoch_is_over:
             self._end_owed_epoch()
 
     def _end_owed_epoch(self) -> None:
         """End an epoch that was saved between its last step and its end."""
-        skip = self.should_terminate_single_epoch == "skip_epoch_completed"
+        skip = self.run_state.epoch_cut == "skip"
         if self.run_state.epoch_cut:
             self._on_epoch_cut()
         self.should_terminate_single_epoch = False
@@ -391,6 +428,8 @@ class TrainEngine(SavedEngine):
         elif done.pass_batch + 1 == self._pass_length:
             samples = self._last_batch_size
         done.finish_iteration(samples, self._pass_length)
+        if done.iteration == self._validations.next_iteration:
+            self._validations.after_iteration()
         run = self._dispatch_completed.run
         if run is not None:
             clock = self.clock
@@ -400,8 +439,6 @@ class TrainEngine(SavedEngine):
                 done.iteration,
             )
             clock.closing_iteration = 0
-        if done.iteration == self._validations.next_iteration:
-            self._validations.after_iteration()
         due = self._requests.pending or state.due
         if due or self._dispatch_safe_point.run is not None:
             self._safe_point()
@@ -413,24 +450,25 @@ class TrainEngine(SavedEngine):
         self.bus.fire("TERMINATE_SINGLE_EPOCH", self.context, iter_counter)
         if state.progress.pass_batch:
             state.progress.finish_pass()
-        if self.should_terminate_single_epoch == "skip_epoch_completed":
+        if state.epoch_cut == "skip":
             state.progress.finish_epoch()
-            state.epoch_cut = False
+            state.epoch_cut = ""
 
     def _on_epoch_completed(self) -> None:
         state = self.run_state
-        if state.limits.epoch_length is None and state.limits.max_iters is None:
+        unknown = state.limits.epoch_length is None and state.limits.max_iters is None
+        if unknown and not state.epoch_cut:
             # The data has no length; its first epoch has told it.
             state.limits = evolve(state.limits, epoch_length=state.epoch_iteration)
         self._at_safe_point = False
         state.progress.finish_epoch()
-        state.epoch_cut = False
+        state.epoch_cut = ""
+        self._validations.after_epoch()
         run = self.bus.dispatcher("EPOCH_COMPLETED").run
         if run is not None:
             self.clock.closing_epoch = 1
             run((self.context,), state.epoch)
             self.clock.closing_epoch = 0
-        self._validations.after_epoch()
         self._safe_point()
 
     def _on_completed(self) -> None:
@@ -443,6 +481,7 @@ class TrainEngine(SavedEngine):
     def _on_interrupt(self) -> None:
         (signal,) = self._requests.interrupt or (None,)
         self._requests.interrupt = None
+        self._paused = capture_randomness()  # others may draw before it goes on
         self.run_state.move(Phase.INTERRUPTED)
         self.bus.fire("INTERRUPT", self.context, signal)
 
@@ -454,11 +493,17 @@ class TrainEngine(SavedEngine):
         self._at_safe_point = True
         if self._dispatch_safe_point.run is not None:
             self._dispatch_safe_point.run((self.context,), state.iteration)
+        self._pay_dues()
+
+    def _pay_dues(self) -> None:
+        """Pay what is due, then heed what was asked for."""
+        state = self.run_state
+        self._at_safe_point = True
         if self._requests.pending:
             self._requests.settle(state)
         while state.due:
             due = state.due[0]
-            if due.kind is DueKind.VALIDATION and self._requests.interrupt:
+            if due.kind is DueKind.VALIDATION and self._requests.halts(state):
                 break  # it stays owed
             pay(due, state, self._validations, self.context)
             if self._requests.pending:  # a handler of a validation asked for it
@@ -469,7 +514,7 @@ class TrainEngine(SavedEngine):
     def _heed(self) -> None:
         """Hand to Ignite's loop what was asked for and takes effect here."""
         state, requests = self.run_state, self._requests
-        if requests.interrupt is not None:
+        if requests.halts(state):
             self.should_interrupt = True
         if requests.terminate:
             self.should_terminate = requests.terminate

@@ -140,8 +140,10 @@ class EpochBasedTrainLoop(_TrainLoop):
     @property
     def max_iters(self) -> int:
         """Iterations in all; 0 for data without a length."""
-        length = getattr(self.dataloader, "__len__", None)
-        return self.max_epochs * (length() if length else 0)
+        try:
+            return self.max_epochs * len(self.dataloader)  # type: ignore[arg-type]  # asked by trying
+        except TypeError:  # it has none, as a loader over a stream
+            return 0
 
     def run(self) -> Any:
         """Train; returns the model."""

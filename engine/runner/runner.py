@@ -34,7 +34,15 @@ from engine.logging import build_logger
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step
 from engine.runner.folders import log_folder, make_folder
-from engine.state import DueKind, MessageHub, RunState, set_random_seed
+from engine.state import (
+    DueKind,
+    MessageHub,
+    RunState,
+    derive_seed,
+    fence,
+    seed_everything,
+    set_random_seed,
+)
 from engine.version import __version__
 
 if TYPE_CHECKING:
@@ -43,6 +51,8 @@ if TYPE_CHECKING:
     from engine.events import Priority
 
 __all__ = ["Runner"]
+
+_INIT_STREAM = 3  # part of the seed that weights are initialized from
 
 
 class Runner:
@@ -129,9 +139,15 @@ class Runner:
         self.cfg = cfg
         self._load_from = None if load_from is None else Path(load_from)
         self._resume = resume
-        self._loaded = False
+        self._initialized = False
+        self._has_weights = False  # for val() and test(): loaded, trained or resumed
+        self._has_run = False  # for train(): what load_from and resume say is done
+        self.outer_randomness: dict[str, Any] | None = None
         self._randomness = _check_randomness(randomness)
-        seed = set_random_seed(**self._randomness, rank=get_rank())
+        try:
+            seed = set_random_seed(**self._randomness, rank=get_rank())
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
         self._work_dir = make_folder(work_dir)
         self.timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
         self._log_dir = log_folder(self._work_dir, self.timestamp)
@@ -347,9 +363,10 @@ class Runner:
             require_step(self.model, "val_step")
         self._build_training()
         with self.trainer.leading():
-            if not self._loaded:
-                self._init_weights()
+            self._init_weights()
             self._load_or_resume()
+            if not self.state.started:
+                self.model.train()
             self._log_start()
             self.train_loop.run()
         return self.model
@@ -368,6 +385,7 @@ class Runner:
         require_step(self.model, "val_step")
         self._build_validation()
         with self.validator.leading():
+            self._init_weights()
             self._load_weights()
             metrics: dict[str, Any] = self.val_loop.run()
         return metrics
@@ -387,6 +405,7 @@ class Runner:
         if self.test_loop is None:
             self.test_loop = self.build_test_loop(self._specs["test_cfg"])
         with self.tester.leading():
+            self._init_weights()
             self._load_weights()
             metrics: dict[str, Any] = self.test_loop.run()
         return metrics
@@ -413,9 +432,15 @@ class Runner:
             self.val_loop = self.build_val_loop(self._specs["val_cfg"])
 
     def _init_weights(self) -> None:
+        """Let the model initialize its weights: once, before any are loaded."""
+        if self._initialized or self._has_weights:
+            return
+        self._initialized = True
         init = getattr(self.model, "init_weights", None)
         if callable(init):
-            init()
+            with fence():  # from the run's seed, whatever was drawn since
+                seed_everything(derive_seed(self.seed, _INIT_STREAM))
+                init()
 
     def _log_start(self) -> None:
         self.logger.info(
@@ -583,7 +608,7 @@ class Runner:
         checkpoint = load_checkpoint(
             self.model, filename, map_location, strict, self.logger, revise_keys
         )
-        self._loaded = True
+        self._has_weights = True
         self.logger.info(
             "weights_loaded", line=f"Loaded weights from {filename}", path=str(filename)
         )
@@ -623,8 +648,9 @@ class Runner:
 
     def _load_or_resume(self) -> None:
         """Do what ``load_from`` and ``resume`` say, once."""
-        if self._loaded:
+        if self._has_run:
             return
+        self._has_run = True
         if not self._resume:
             self._load_weights()
         elif self._load_from is not None:
@@ -641,11 +667,11 @@ class Runner:
                 for remark in remarks:
                     self.logger.warning("checkpoint_passed_over", reason=remark)
                 self._become(checkpoint, path)
-        self._loaded = True
+        self._has_weights = True
 
     def _load_weights(self) -> None:
         """Load what ``load_from`` or ``resume`` names, weights alone, once."""
-        if self._loaded:
+        if self._has_weights:
             return
         if self._load_from is not None:
             self.load_checkpoint(self._load_from)
@@ -653,7 +679,7 @@ class Runner:
             found = Store(self.work_dir).newest_good()
             if found is not None:
                 self.load_checkpoint(found[0])
-        self._loaded = True
+        self._has_weights = True
 
     def _become(self, checkpoint: dict[str, Any], path: Path, **which: bool) -> None:
         self._build_training()
@@ -666,10 +692,11 @@ class Runner:
                 f"seed {self.seed}",
             )
         if mine != self.seed:  # samplers were built with the other one
-            self.train_loop.dataloader = self.build_dataloader(
-                self._specs["train_dataloader"]
-            )
-        self._loaded = True
+            for mode, loop in (("train", self.train_loop), ("val", self.val_loop)):
+                if loop is not None:
+                    spec = self._specs[f"{mode}_dataloader"]
+                    loop.dataloader = self.build_dataloader(spec)
+        self._has_weights = self._has_run = True
         self.logger.info(
             "resumed",
             line=f"Resumed from {path}: {self.epoch} epochs and "

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define, field, fields, frozen, setters
-from attrs.validators import ge, instance_of
+from attrs.validators import ge, in_, instance_of, lt
 
 from engine.errors import StateError
 from engine.state.message_hub import MessageHub
@@ -112,7 +112,10 @@ class RunState:
         started: Whether training ever began.
         stop_reason: Why training is to end before its limit; ``None`` if it is not.
         ended: Whether it did end so.
-        epoch_cut: Whether the running epoch ends here, whatever its length.
+        epoch_cut: ``"end"`` if the running epoch ends here, whatever its length;
+            ``"skip"`` if without its ``EPOCH_COMPLETED``; else empty.
+        data_shape: Batches in a pass over the training data, and samples in a batch;
+            0 for what is not known.
         elapsed_seconds: Time spent running, over all processes of the run.
         hub: Scalars and facts that hooks hand to each other; saved beside this.
     """
@@ -120,7 +123,9 @@ class RunState:
     FORMAT: ClassVar[int] = 1
 
     seed: int = field(
-        default=0, validator=[instance_of(int), ge(0)], on_setattr=setters.frozen
+        default=0,
+        validator=[instance_of(int), ge(0), lt(2**32)],
+        on_setattr=setters.frozen,
     )
     phase: Phase = field(default=Phase.READY, validator=instance_of(Phase))
     outer: Phase = field(default=Phase.READY, validator=instance_of(Phase))
@@ -131,7 +136,8 @@ class RunState:
     started: bool = False
     stop_reason: str | None = None
     ended: bool = False
-    epoch_cut: bool = False
+    epoch_cut: str = field(default="", validator=in_(("", "end", "skip")))
+    data_shape: list[int] = field(factory=lambda: [0, 0])
     elapsed_seconds: float = field(default=0.0, validator=ge(0.0))
     hub: MessageHub = field(factory=MessageHub, metadata=UNSAVED)
     _running_since: float | None = field(
@@ -304,6 +310,24 @@ class RunState:
                 f"an epoch of this run has {old.epoch_length} iterations, the data "
                 f"given now has {new.epoch_length}: it is not the data (or the batch "
                 "size) that the run began with. Give that, or start a new run."
+            )
+            raise StateError(message)
+
+    def check_data(self, pass_length: int, batch_size: int) -> None:
+        """Check that data to go on with has the shape of the data begun with.
+
+        Raises:
+            StateError: A pass has another number of batches, or a batch of samples.
+        """
+        given, known = [pass_length, batch_size], self.data_shape
+        if not self.progress.iteration or given == known:
+            return
+        if any(a and b and a != b for a, b in zip(given, known, strict=True)):
+            message = (
+                f"a pass over this run's data has {known[0]} batches of {known[1]} "
+                f"samples, the data given now has {pass_length} of {batch_size}: its "
+                "place in the data would not be the same. Give the data and batch size "
+                "that the run was saved with, or start a new run."
             )
             raise StateError(message)
 

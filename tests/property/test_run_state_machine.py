@@ -102,13 +102,22 @@ class RunStateMachine(RuleBasedStateMachine):
     """Drives a RunState and the model side by side."""
 
     @initialize(
-        by_epoch=st.booleans(), limit=st.integers(1, 4), epoch_length=st.integers(1, 3)
+        by_epoch=st.booleans(),
+        limit=st.integers(1, 4),
+        epoch_length=st.integers(1, 3),
+        steps=st.integers(0, 13),
     )
-    def begin(self, *, by_epoch: bool, limit: int, epoch_length: int) -> None:
-        """Begin a run that is bounded by epochs or by iterations."""
+    def begin(
+        self, *, by_epoch: bool, limit: int, epoch_length: int, steps: int
+    ) -> None:
+        """Begin a run bounded by epochs or by iterations; mostly train a bit."""
         self.model = Model(by_epoch=by_epoch, limit=limit, epoch_length=epoch_length)
         self.state = RunState(seed=5)
         self._limit(limit)
+        if steps:
+            self.state.move(Phase.TRAINING)
+            self.model.move("training")
+            self.train(steps)
 
     def _limit(self, limit: int) -> None:
         name = "max_epochs" if self.model.by_epoch else "max_iters"
@@ -144,6 +153,10 @@ class RunStateMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.phase == "training")
     @rule(steps=st.integers(1, 5))
+    def go_on_training(self, steps: int) -> None:
+        """Train some more."""
+        self.train(steps)
+
     def train(self, steps: int) -> None:
         """Finish some iterations, and the epoch when its last one is done."""
         model, progress = self.model, self.state.progress

@@ -12,6 +12,7 @@ import torch
 from engine.checkpoint import check
 from engine.checkpoint.format import (
     FORMAT,
+    NEEDED,
     environment,
     environment_changes,
     find_foreign,
@@ -21,7 +22,12 @@ from engine.errors import CheckpointDamagedError
 
 def test_ours_is_taken() -> None:
     """As a dict of its own."""
-    ours = {"state_dict": {}, "engine": {"format": FORMAT}}
+    ours = {
+        "meta": {},
+        "message_hub": {},
+        "state_dict": {},
+        "engine": dict.fromkeys(NEEDED) | {"format": FORMAT},
+    }
     taken = check(ours, "a.pth")
     assert taken == ours
     assert taken is not ours

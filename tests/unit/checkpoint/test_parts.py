@@ -119,13 +119,13 @@ def test_other_schedules_are_refused(mine: Any, saved: Any, said: str) -> None:
 
 def test_gradients_are_the_wrappers_business() -> None:
     """A bare optimizer has no window; a wrapper keeps those of an open one."""
-    assert Parts(optimizer=sgd()).gradients() is None
+    assert Parts(optimizer=sgd()).gradients(1) is None
     Parts(optimizer=sgd()).load_gradients(None)
     weight = torch.nn.Parameter(torch.zeros(1))
     wrapper = OptimWrapper(torch.optim.SGD([weight], lr=0.1), accumulative_counts=2)
     wrapper.update_params((weight * 4).sum())
     parts = Parts(optimizer=wrapper)
-    saved = parts.gradients()
+    saved = parts.gradients(1)
     weight.grad = None
     parts.load_gradients(saved)
     assert weight.grad is not None
@@ -135,3 +135,17 @@ def test_gradients_are_the_wrappers_business() -> None:
 def test_any_optimizer_like_object_without_an_inner_one_is_passed_over() -> None:
     """Its steps cannot be watched, that is all."""
     assert list(Parts(optimizer=SimpleNamespace()).optimizers()) == []
+
+
+def test_a_window_of_the_users_own_is_kept_too() -> None:
+    """A bare optimizer without a step in the last iteration has some to keep."""
+    weight = torch.nn.Parameter(torch.zeros(2))
+    parts = Parts(optimizer=torch.optim.SGD([weight], lr=0.1))
+    weight.grad = torch.ones(2)
+    parts.last_step = 4  # the step of iteration index 4, the fifth
+    assert parts.gradients(5) is None
+    saved = parts.gradients(6)
+    weight.grad = None
+    parts.load_gradients(saved)
+    assert weight.grad is not None
+    assert weight.grad.tolist() == [1.0, 1.0]

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from engine.checkpoint import Store, find_latest_checkpoint, read
-from engine.checkpoint.format import FORMAT
+from engine.checkpoint.format import FORMAT, NEEDED
 from engine.errors import (
     CheckpointDamagedError,
     CheckpointError,
@@ -29,8 +29,10 @@ ROOT = Path(__file__).parents[3]
 def checkpoint(number: int = 0) -> dict[str, Any]:
     """The least that a run can be resumed from, as far as the store knows."""
     return {
+        "meta": {},
+        "message_hub": {},
         "state_dict": {"weight": torch.full((3,), float(number))},
-        "engine": {"format": FORMAT},
+        "engine": dict.fromkeys(NEEDED) | {"format": FORMAT},
     }
 
 

@@ -134,7 +134,6 @@ def test_hook_methods_are_called_in_the_order_of_the_drawing(tmp_path: Path) -> 
     assert diary.lines == [
         "before_run",
         "before_train",
-        "on_safe_point",
         "before_train_epoch",
         *STEP,
         "pay",

@@ -71,11 +71,13 @@ def test_an_iteration_is_waiting_and_working(clock: Clock) -> None:
 
 
 def test_what_lies_between_epochs_belongs_to_none(clock: Clock) -> None:
-    """A long validation is not in the next iteration's time."""
+    """A long validation, or saving, is not in the next iteration's time."""
     trainer = TrainEngine(
         lambda *_: clock.take(2.0), RunState(seed=0), facilities={"logger": None}
     )
     validator = EvalEngine(lambda *_: clock.take(50.0))
+    for engine in (trainer, validator):
+        engine.add_event_handler(Events.EPOCH_COMPLETED, clock.take, 30.0)
     trainer.validate_with(validator, Slow(clock, [7.0]))
     trainer.add_hook(IterTimerHook())
     trainer.run(Slow(clock, [0.5]), max_epochs=2)

@@ -354,7 +354,7 @@ def test_other_data_than_the_run_began_with_is_refused(tmp_path: Path) -> None:
     engine.save_checkpoint(tmp_path / "a.pth")
     other = trainer()
     other.resume(tmp_path / "a.pth")
-    with pytest.raises(StateError, match=r"has 3 iterations.*has 4"):
+    with pytest.raises(StateError, match=r"has 3 batches.*has 4"):
         other.run([*DATA, 13], max_epochs=2)
 
 
