@@ -55,11 +55,14 @@ def test_workers_may_change_between_the_parts(
     workers: tuple[int, int], tmp_path: Path
 ) -> None:
     """Inside an epoch, with augmented samples."""
-    whole = toy_run(ToyPlan(), work_dir=tmp_path)
-    then, now = (ToyPlan(workers=number) for number in workers)
-    head = toy_run(then, work_dir=tmp_path, stop_after=7)
-    tail = toy_run(now, work_dir=tmp_path, resume_from=head.checkpoint)
-    assert_goes_on([head, tail], whole)
+    then, now = workers
+    whole = toy_run(ToyPlan(workers=then, save_interval=7), work_dir=tmp_path)
+    saved = tmp_path / "iter_7.pth"
+    tail = toy_run(ToyPlan(workers=now), work_dir=tmp_path, resume_from=saved)
+    assert tail.ids == whole.ids[7:]
+    assert tail.losses == whole.losses[7:]
+    assert_same(tail.weights, whole.weights, "weights")
+    assert whole.losses == toy_run(ToyPlan(), work_dir=tmp_path).losses
 
 
 @pytest.mark.parametrize(
