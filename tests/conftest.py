@@ -1,6 +1,7 @@
 """How many examples Hypothesis draws for each law.
 
-``fast`` is for ``make test``; CI asks for more with ``HYPOTHESIS_PROFILE=slow``.
+``fast`` is for ``make test``; CI asks for more with ``HYPOTHESIS_PROFILE=slow``; and
+``explore`` hunts for what neither has seen.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # neither a deadline nor the check for slow data decides whether a law holds.
 QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-settings.register_profile("fast", QUIET, max_examples=25)
-settings.register_profile("slow", QUIET, max_examples=75, print_blob=True)
+# The gate draws the same examples each time, so that it is red only where a change made
+# it so; ``explore`` draws new ones, to hunt.
+settings.register_profile("fast", QUIET, max_examples=25, derandomize=True)
+settings.register_profile("slow", QUIET, max_examples=40, derandomize=True)
+settings.register_profile("explore", QUIET, max_examples=300, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
