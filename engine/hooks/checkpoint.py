@@ -298,12 +298,13 @@ class CheckpointHook(Hook):
         """Take over what was saved, and the best so far.
 
         Raises:
-            SerializationError: The format is not ours.
+            SerializationError: The format or the keys are not ours.
         """
-        if state_dict.get("format") != 1:
+        expected = set(self.state_dict())
+        if set(state_dict) != expected or state_dict["format"] != 1:
             message = (
-                "CheckpointHook: expected state of format 1, found "
-                f"{state_dict.get('format')!r}"
+                f"CheckpointHook: expected state of format 1 with {sorted(expected)}, "
+                f"found format {state_dict.get('format')!r} with {sorted(state_dict)}"
             )
             raise SerializationError(message)
         self._saved = list(state_dict["saved"])
