@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["POINTER", "Store", "find_latest_checkpoint", "read"]
 
+_SHOWN = 5  # files that a message names
+
 POINTER = "last_checkpoint"
 """Text file that names the newest checkpoint of its folder."""
 
@@ -48,8 +50,11 @@ def read(path: str | os.PathLike[str], *, map_location: Any = "cpu") -> Any:
     path = Path(path)
     if not path.is_file():
         folder = path.parent
-        there = sorted(one.name for one in folder.glob("*.pth"))[-5:]
-        found = f"{folder} holds {there}" if there else f"{folder} holds no *.pth file"
+        there = sorted(folder.glob("*.pth"), key=lambda one: one.stat().st_mtime_ns)
+        newest = [one.name for one in there[: -_SHOWN - 1 : -1]]
+        found = f"{folder} holds no *.pth file"
+        if there:
+            found = f"{folder} holds {len(there)}, the newest: {newest}"
         message = f"{path}: there is no such checkpoint; {found}"
         raise CheckpointNotFoundError(message)
     size = path.stat().st_size

@@ -193,7 +193,9 @@ class SavedEngine(EventEngine):
         """
         checkpoint, passed_over = _find(path, map_location=map_location)
         for remark in passed_over:
-            self.context.logger.warning("checkpoint_passed_over", reason=remark)
+            self.context.logger.warning(
+                "checkpoint_passed_over", line=f"Passed over: {remark}", reason=remark
+            )
         return passed_over + self.resume_from(
             checkpoint,
             resume_optimizer=resume_optimizer,
@@ -228,7 +230,9 @@ class SavedEngine(EventEngine):
         )
         self._start_anew()
         for remark in remarks:
-            self.context.logger.warning("resume_remark", remark=remark)
+            self.context.logger.warning(
+                "resume_remark", line=f"Resume: {remark}", remark=remark
+            )
         return remarks
 
     def _check_at_rest(self) -> None:

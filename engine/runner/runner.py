@@ -26,7 +26,13 @@ from engine.build import (
     default_hooks,
     require_group,
 )
-from engine.checkpoint import Store, check, load_checkpoint, read
+from engine.checkpoint import (
+    Store,
+    check,
+    find_latest_checkpoint,
+    load_checkpoint,
+    read,
+)
 from engine.dist import get_rank, get_world_size
 from engine.errors import ConfigError, did_you_mean
 from engine.hooks import Hook, HookSet
@@ -363,6 +369,7 @@ class Runner:
             require_step(self.model, "val_step")
         self._build_training()
         with self.trainer.leading():
+            self._log_hooks()
             self._init_weights()
             self._load_or_resume()
             if not self.state.started:
@@ -442,12 +449,14 @@ class Runner:
                 seed_everything(derive_seed(self.seed, _INIT_STREAM))
                 init()
 
-    def _log_start(self) -> None:
+    def _log_hooks(self) -> None:
         self.logger.info(
             "hooks",
             line=f"Hooks by event, in order:\n{self.get_hooks_info()}",
             order=self.trainer.bus.order(),
         )
+
+    def _log_start(self) -> None:
         self.logger.info(
             "training_starts",
             line=f"Training from epoch {self.epoch}, iteration {self.iter}, seed "
@@ -652,6 +661,7 @@ class Runner:
             return
         self._has_run = True
         if not self._resume:
+            self._warn_of_others()
             self._load_weights()
         elif self._load_from is not None:
             self.resume(self._load_from)
@@ -665,9 +675,25 @@ class Runner:
             else:
                 path, checkpoint, remarks = found
                 for remark in remarks:
-                    self.logger.warning("checkpoint_passed_over", reason=remark)
+                    self.logger.warning(
+                        "checkpoint_passed_over",
+                        line=f"Passed over: {remark}",
+                        reason=remark,
+                    )
                 self._become(checkpoint, path)
         self._has_weights = True
+
+    def _warn_of_others(self) -> None:
+        """Say that a new run begins among another one's checkpoints."""
+        latest = find_latest_checkpoint(self.work_dir)
+        if latest is not None:
+            self.logger.warning(
+                "work_dir_in_use",
+                line=f"{self.work_dir} holds checkpoints of another run (newest: "
+                f"{Path(latest).name}): this one replaces those of the same name, and "
+                "a resume may take the others. Resume it, or choose another work dir.",
+                newest=latest,
+            )
 
     def _load_weights(self) -> None:
         """Load what ``load_from`` or ``resume`` names, weights alone, once."""
