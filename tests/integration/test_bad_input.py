@@ -242,7 +242,7 @@ TABLE = {
     ),
     "a missing checkpoint": Bad(
         CheckpointNotFoundError,
-        (r"no\.pth: there is no such checkpoint", r"holds \['iter_2"),
+        (r"no\.pth: there is no such checkpoint", r"holds 9, the newest: \['"),
         call=lambda work_dir: train(PLAN, work_dir, resume_from=work_dir / "no.pth"),
     ),
     "missing weights": Bad(
