@@ -4,7 +4,12 @@ from engine.checkpoint.capture import capture, restore
 from engine.checkpoint.format import check
 from engine.checkpoint.parts import Parts
 from engine.checkpoint.retention import choose
-from engine.checkpoint.store import Store, find_latest_checkpoint, read
+from engine.checkpoint.store import (
+    Store,
+    find_latest_checkpoint,
+    make_writable,
+    read,
+)
 from engine.checkpoint.weights import load_checkpoint, load_state_dict
 
 __all__ = [
@@ -16,6 +21,7 @@ __all__ = [
     "find_latest_checkpoint",
     "load_checkpoint",
     "load_state_dict",
+    "make_writable",
     "read",
     "restore",
 ]

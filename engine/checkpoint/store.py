@@ -27,7 +27,7 @@ from engine.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["POINTER", "Store", "find_latest_checkpoint", "read"]
+__all__ = ["POINTER", "Store", "find_latest_checkpoint", "make_writable", "read"]
 
 _SHOWN = 5  # files that a message names
 
@@ -77,6 +77,17 @@ def read(path: str | os.PathLike[str], *, map_location: Any = "cpu") -> Any:
             f"never done. {type(error).__name__}: {str(error).splitlines()[0]}"
         )
         raise CheckpointDamagedError(message) from error
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder and prove that files can be written into it.
+
+    Raises:
+        OSError: It cannot be made, or nothing can be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return
 
 
 def _check_sums(path: Path) -> None:
@@ -141,9 +152,7 @@ class Store:
             CheckpointError: They cannot.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                return
+            make_writable(self.folder)
         except OSError as error:
             message = f"{self.folder}: checkpoints could not be written: {error}"
             raise CheckpointError(message) from error

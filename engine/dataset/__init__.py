@@ -1,6 +1,7 @@
 """Order of samples, the cursor that reads from any place, collation."""
 
 from engine.dataset.collate import count_samples, default_collate, pseudo_collate
+from engine.dataset.length import data_length
 from engine.dataset.loader import Cursor, LoaderCursor, ReplayCursor, open_cursor
 from engine.dataset.order import (
     global_position,
@@ -19,6 +20,7 @@ __all__ = [
     "ReplayCursor",
     "SampleRandomness",
     "count_samples",
+    "data_length",
     "default_collate",
     "global_position",
     "open_cursor",

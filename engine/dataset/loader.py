@@ -6,7 +6,7 @@ when a batch is consumed, so what workers have fetched ahead is thrown away at n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
+from engine.dataset.length import data_length
 from engine.dataset.order import global_position, permutation
 from engine.dataset.sample_randomness import (
     PlacedDataset,
@@ -319,7 +320,7 @@ class ReplayCursor:
     def __init__(self, data: Iterable[Any], *, seed: int) -> None:
         self._data = data
         self._seed = seed
-        length = _length(data)
+        length = data_length(data)
         if length == 0:
             _check_length(data, 0)
         self.length = length or 0
@@ -355,12 +356,3 @@ class ReplayCursor:
                 "that yields as many batches in every pass as its length says."
             )
             raise DataError(message)
-
-
-def _length(data: Iterable[Any]) -> int | None:
-    if not isinstance(data, Sized):
-        return None
-    try:
-        return len(data)
-    except TypeError:  # torch's DataLoader over an iterable dataset without a length
-        return None

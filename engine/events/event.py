@@ -131,20 +131,6 @@ class Events(EventEnum):
     TRAIN_COMPLETED = "completed"
     """The trainer's ``COMPLETED`` under the name of its hook."""
 
-    # As Ignite's, but without its descriptors: its loop compares events at each batch.
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, CallableEventWithFilter):
-            return bool(self._name_ == other._name_)
-        return bool(self._name_ == other) if isinstance(other, str) else NotImplemented
-
-    def __ne__(self, other: object) -> bool:
-        if isinstance(other, CallableEventWithFilter):
-            return bool(self._name_ != other._name_)
-        return bool(self._name_ != other) if isinstance(other, str) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._name_)
-
     def __call__(
         self,
         event_filter: Callable[[Any, int], object] | None = None,

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.events import Bus, Handle, Priority
-    from engine.hooks.hook import Hook
 
 __all__ = ["HookNameWarning", "check_names", "register"]
 

@@ -24,14 +24,13 @@ class Clock:
         state: The run's.
     """
 
-    __slots__ = ("closing_epoch", "closing_iteration", "in_epoch", "state")
+    __slots__ = ("closing_epoch", "closing_iteration", "state")
 
     def __init__(self, state: RunState) -> None:
         self.state = state
         # 1 while the handlers of a counted iteration or epoch run, else 0.
         self.closing_iteration = 0
         self.closing_epoch = 0
-        self.in_epoch = False
 
     @property
     def iter(self) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from ignite.metrics import Metric
 from torch import nn
 
-from engine.dataset import count_samples
+from engine.dataset import count_samples, data_length
 from engine.errors import DataError, MetricError, StateError
 from engine.events import Priority
 from engine.loops.clock import Clock
@@ -19,6 +20,7 @@ from engine.loops.loop import EventEngine
 from engine.state import (
     Phase,
     RunState,
+    Stream,
     capture_randomness,
     derive_seed,
     fence,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["EvalEngine", "evaluation_mode"]
 
 _PHASES = {"val": Phase.VALIDATING, "test": Phase.TESTING}
-_STREAMS = {"val": 1, "test": 2}  # parts of the seeds, so that they differ
+_STREAMS = {"val": Stream.VALIDATION, "test": Stream.TEST}
 
 
 class EvalEngine(EventEngine):
@@ -77,13 +79,11 @@ class EvalEngine(EventEngine):
             self.context = EngineContext(self.run_state, Clock(self.run_state))
             setattr(self.context, name, self)
             self.context.hook_set.connect(mode, self.bus)
-        acts = {
-            "STARTED": self._quick("STARTED"),
-            "EPOCH_STARTED": self._quick("EPOCH_STARTED"),
+        counted = ("STARTED", "EPOCH_STARTED", "COMPLETED")
+        self._acts = {
+            **{event: partial(self._run_handlers, event) for event in counted},
             "EPOCH_COMPLETED": self._on_epoch_completed,
-            "COMPLETED": self._quick("COMPLETED"),
         }
-        self._act_on(acts)
 
     def _set_metrics(self, metrics: Any) -> None:
         if not isinstance(metrics, Mapping):
@@ -246,9 +246,7 @@ class EvalEngine(EventEngine):
         raise DataError(message)
 
     def _on_iteration_started(self) -> None:
-        run = self.bus.dispatcher("ITERATION_STARTED").run
-        if run is not None:
-            run((self.context, self._done, self.state.batch), self._done + 1)
+        self._run_handlers("ITERATION_STARTED", self._done, self.state.batch)
 
     def _on_iteration_completed(self) -> None:
         index = self._done
@@ -266,9 +264,7 @@ class EvalEngine(EventEngine):
             _refuse_empty(self.state.dataloader)
         if self.evaluator is not None:
             self.state.metrics.update(self.evaluator.evaluate(self._size()))
-        run = self.bus.dispatcher("EPOCH_COMPLETED").run
-        if run is not None:
-            run((self.context, self.state.metrics), 1)
+        self._run_handlers("EPOCH_COMPLETED", self.state.metrics)
 
     def _size(self) -> int:
         """Samples that were evaluated; padded ones left out."""
@@ -280,10 +276,7 @@ class EvalEngine(EventEngine):
 
 
 def _length(data: Any, epoch_length: int | None) -> int | None:
-    try:
-        length = len(data) if hasattr(data, "__len__") else None
-    except TypeError:  # a DataLoader over an iterable dataset without a length
-        length = None
+    length = data_length(data)
     if length == 0:
         _refuse_empty(data)
     if epoch_length is None:

@@ -18,7 +18,7 @@ from engine.loops.inner_loop import InnerLoop
 from engine.state import RunState, draw_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 __all__ = ["EventEngine"]
 
@@ -57,7 +57,8 @@ class EventEngine(InnerLoop):
         self.context: Any = None
         self._leading = False
         self._default_priority = Priority.NORMAL
-        self._acts: dict[str, tuple[Events, Callable[..., None]]] = {}
+        # What is done when Ignite fires an event, by its name; subclasses say.
+        self._acts: dict[str, Callable[..., None]] = {}
         self.register_events(
             *(event for event in Events if event not in self._allowed_events)
         )
@@ -177,22 +178,13 @@ class EventEngine(InnerLoop):
     def _fire_event(
         self, event_name: Any, *event_args: Any, **event_kwargs: Any
     ) -> None:
-        # Ignite's loop calls this four times an iteration: no hashing of events (theirs
-        # is in Python), no message that nobody reads.
-        try:
-            self.last_event_name, act = self._acts[event_name._name_]  # type: ignore[assignment]  # equals Ignite's member
-        except (AttributeError, KeyError):  # a text, or an event without an act
-            self.last_event_name = event_name
-            self._fire_other(_key(event_name), *event_args)
-            return
-        if event_args or event_kwargs:
+        # Ignite's outer loop calls this, at the ends of runs and epochs.
+        self.last_event_name = event_name
+        act = self._acts.get(_key(event_name))
+        if act is not None:
             act(*event_args, **event_kwargs)
         else:
-            act()
-
-    def _act_on(self, acts: Mapping[str, Callable[..., None]]) -> None:
-        """Say what is done when Ignite fires an event: by its name."""
-        self._acts = {name: (Events[name], act) for name, act in acts.items()}
+            self._fire_other(_key(event_name), *event_args)
 
     def _fire_other(self, event: str, *occasion: Any) -> None:
         attribute = State.event_to_attr.get(event)
@@ -203,15 +195,11 @@ class EventEngine(InnerLoop):
         if run is not None:
             run((self.context, *occasion), getattr(self.state, attribute))
 
-    def _quick(self, event: str) -> Callable[[], None]:
-        """A function that runs an event's handlers; all but free without any."""
-        dispatcher, count = self.bus.dispatcher(event), self._count
-
-        def act() -> None:
-            if dispatcher.run is not None:
-                dispatcher.run((self.context,), count(event))
-
-        return act
+    def _run_handlers(self, event: str, *occasion: Any) -> None:
+        """Run the handlers of an event that counts iterations or epochs."""
+        run = self.bus.dispatcher(event).run
+        if run is not None:
+            run((self.context, *occasion), self._count(event))
 
     def _handle_exception(self, e: BaseException) -> None:
         # Handlers of EXCEPTION_RAISED run in leading(), once, and cannot swallow it.

@@ -102,7 +102,7 @@ class SavedEngine(EventEngine):
             run_state=self.run_state.state_dict(),
             message_hub=self.run_state.hub.state_dict(),
             hooks=self.context.hook_set.state_dict(),
-            randomness=capture_randomness(),
+            randomness=self._training_randomness(),
         )
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -161,7 +161,7 @@ class SavedEngine(EventEngine):
             save_param_scheduler=save_param_scheduler,
             at_safe_point=self._at_safe_point
             and self.run_state.phase is not Phase.VALIDATING,
-            randomness=getattr(self.context, "outer_randomness", None),
+            randomness=self._training_randomness(),
         )
         self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
         return Store(path.parent).write(path.name, checkpoint)
@@ -234,6 +234,10 @@ class SavedEngine(EventEngine):
                 "resume_remark", line=f"Resume: {remark}", remark=remark
             )
         return remarks
+
+    def _training_randomness(self) -> dict[str, Any]:
+        """Training's generators, also while a validation draws from its own."""
+        return self.context.outer_randomness or capture_randomness()
 
     def _check_at_rest(self) -> None:
         phase = self.run_state.phase

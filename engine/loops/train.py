@@ -20,6 +20,7 @@ from engine.loops.validation import Validations
 from engine.state import (
     DueKind,
     Phase,
+    Stream,
     capture_randomness,
     derive_seed,
     restore_randomness,
@@ -84,7 +85,7 @@ class TrainEngine(SavedEngine):
         self._dispatch_started = self.bus.dispatcher("ITERATION_STARTED")
         self._dispatch_completed = self.bus.dispatcher("ITERATION_COMPLETED")
         self._dispatch_safe_point = self.bus.dispatcher("SAFE_POINT")
-        acts = {
+        self._acts = {
             "STARTED": self._on_started,
             "EPOCH_STARTED": self._on_epoch_started,
             "TERMINATE_SINGLE_EPOCH": self._on_epoch_cut,
@@ -92,7 +93,6 @@ class TrainEngine(SavedEngine):
             "COMPLETED": self._on_completed,
             "INTERRUPT": self._on_interrupt,
         }
-        self._act_on(acts)
 
     # -- composing ---------------------------------------------------------------
 
@@ -137,8 +137,7 @@ class TrainEngine(SavedEngine):
                 "Run a second one from a handler of the first one's COMPLETED."
             )
             raise StateError(message)
-        if hasattr(data, "__len__"):
-            check_has_batches(data)
+        check_has_batches(data)
         validator.join(self.context, self.run_state)
         if isinstance(self.context, EngineContext):
             self.context.validator = validator
@@ -211,7 +210,7 @@ class TrainEngine(SavedEngine):
             self.run_state.move(Phase.TRAINING)
             if not self.run_state.started:
                 # Training's random numbers depend on the run's seed alone.
-                seed_everything(derive_seed(self.run_state.seed, 0))
+                seed_everything(derive_seed(self.run_state.seed, Stream.TRAINING))
             self._resumed = False
             self.clock.set_counters(self)
             self._loop()
@@ -376,9 +375,7 @@ class TrainEngine(SavedEngine):
         state = self.run_state
         self._requests.clear(state)
         self._at_safe_point = False
-        run = self.bus.dispatcher("STARTED").run
-        if run is not None:
-            run((self.context,), state.epoch)
+        self._run_handlers("STARTED")
         first, state.started = not state.started, True
         self._validations.begin(first=first)
         self._pay_dues()
@@ -400,9 +397,7 @@ class TrainEngine(SavedEngine):
     def _on_epoch_started(self) -> None:
         if self.run_state.epoch_iteration:  # Ignite fires it again after a resume
             return
-        run = self.bus.dispatcher("EPOCH_STARTED").run
-        if run is not None:
-            run((self.context,), self.run_state.epoch + 1)
+        self._run_handlers("EPOCH_STARTED")
         if self._requests.terminate:  # no batch was read yet: a safe point as well
             self._requests.settle(self.run_state)
             self._heed()
@@ -464,18 +459,14 @@ class TrainEngine(SavedEngine):
         state.progress.finish_epoch()
         state.epoch_cut = ""
         self._validations.after_epoch()
-        run = self.bus.dispatcher("EPOCH_COMPLETED").run
-        if run is not None:
-            self.clock.closing_epoch = 1
-            run((self.context,), state.epoch)
-            self.clock.closing_epoch = 0
+        self.clock.closing_epoch = 1
+        self._run_handlers("EPOCH_COMPLETED")
+        self.clock.closing_epoch = 0
         self._safe_point()
 
     def _on_completed(self) -> None:
         self._at_safe_point = False
-        run = self.bus.dispatcher("COMPLETED").run
-        if run is not None:
-            run((self.context,), self.run_state.epoch)
+        self._run_handlers("COMPLETED")
         self._safe_point()
 
     def _on_interrupt(self) -> None:
@@ -489,10 +480,9 @@ class TrainEngine(SavedEngine):
 
     def _safe_point(self) -> None:
         """Between iterations: pay what is due, then stop if that was asked for."""
-        state = self.run_state
         self._at_safe_point = True
         if self._dispatch_safe_point.run is not None:
-            self._dispatch_safe_point.run((self.context,), state.iteration)
+            self._dispatch_safe_point.run((self.context,), self.run_state.iteration)
         self._pay_dues()
 
     def _pay_dues(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from engine.dataset import data_length
 from engine.errors import ConfigError
 from engine.loops.interval import ValidationPlan
 from engine.registry import LOOPS
@@ -140,10 +141,7 @@ class EpochBasedTrainLoop(_TrainLoop):
     @property
     def max_iters(self) -> int:
         """Iterations in all; 0 for data without a length."""
-        try:
-            return self.max_epochs * len(self.dataloader)  # type: ignore[arg-type]  # asked by trying
-        except TypeError:  # it has none, as a loader over a stream
-            return 0
+        return self.max_epochs * (data_length(self.dataloader) or 0)
 
     def run(self) -> Any:
         """Train; returns the model."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.checkpoint import make_writable
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,15 +22,14 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     """
     folder = Path(path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        make_writable(folder)
     except OSError as error:
         message = (
             f"work_dir {str(folder)!r} cannot be written: {error}. Give a folder that "
             "you may write."
         )
         raise ConfigError(message) from error
+    return folder
 
 
 def log_folder(work_dir: Path, timestamp: str) -> Path:

@@ -44,6 +44,7 @@ from engine.state import (
     DueKind,
     MessageHub,
     RunState,
+    Stream,
     derive_seed,
     fence,
     seed_everything,
@@ -57,8 +58,6 @@ if TYPE_CHECKING:
     from engine.events import Priority
 
 __all__ = ["Runner"]
-
-_INIT_STREAM = 3  # part of the seed that weights are initialized from
 
 
 class Runner:
@@ -446,7 +445,7 @@ class Runner:
         init = getattr(self.model, "init_weights", None)
         if callable(init):
             with fence():  # from the run's seed, whatever was drawn since
-                seed_everything(derive_seed(self.seed, _INIT_STREAM))
+                seed_everything(derive_seed(self.seed, Stream.INITIALIZATION))
                 init()
 
     def _log_hooks(self) -> None:

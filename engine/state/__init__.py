@@ -7,6 +7,7 @@ from engine.state.phase import NEXT, Phase
 from engine.state.progress import Progress
 from engine.state.randomness import (
     GeneratorState,
+    Stream,
     capture_randomness,
     derive_seed,
     draw_seed,
@@ -32,6 +33,7 @@ __all__ = [
     "Progress",
     "RunContext",
     "RunState",
+    "Stream",
     "capture_randomness",
     "derive_seed",
     "draw_seed",

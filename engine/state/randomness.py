@@ -8,6 +8,7 @@ import random
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GeneratorState",
+    "Stream",
     "capture_randomness",
     "derive_seed",
     "draw_seed",
@@ -32,6 +34,15 @@ __all__ = [
 ]
 
 _SEEDS = 2**32  # NumPy's legacy generator takes no larger seed
+
+
+class Stream(IntEnum):
+    """Parts of derived seeds, so that a run's streams differ from each other."""
+
+    TRAINING = 0
+    VALIDATION = 1
+    TEST = 2
+    INITIALIZATION = 3
 
 
 def draw_seed() -> int:
