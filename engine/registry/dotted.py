@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["import_dotted"]
+__all__ = ["import_dotted", "import_if_there"]
 
 
 def import_dotted(path: str) -> tuple[Callable[..., Any] | None, str]:
@@ -34,14 +34,14 @@ def import_dotted(path: str) -> tuple[Callable[..., Any] | None, str]:
     parts = path.split(".")
     if not all(part.isidentifier() for part in parts):
         return None, " Nothing to import either: that is no dotted path."
-    found = _import_if_there(parts[0])
+    found = import_if_there(parts[0])
     if found is None:
         return None, f" Nothing to import either: no module {parts[0]!r} is installed."
     for end, part in enumerate(parts[1:], start=1):
         here = ".".join(parts[:end])
         step = getattr(found, part, None)
         if step is None and isinstance(found, ModuleType):
-            step = _import_if_there(f"{here}.{part}")
+            step = import_if_there(f"{here}.{part}")
         if step is None:
             return None, f" Nothing to import either: {here!r} has no {part!r}."
         found = step
@@ -51,11 +51,15 @@ def import_dotted(path: str) -> tuple[Callable[..., Any] | None, str]:
     return found, ""
 
 
-def _import_if_there(module: str) -> Any:
-    """The module, or None if there is none of that name."""
+def import_if_there(module: str) -> Any:
+    """The module, or ``None`` if there is none of that name.
+
+    Raises:
+        ImportError: The module is there, and lacks a dependency of its own.
+    """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         if error.name == module:
             return None
-        raise  # the module is there, and lacks a dependency of its own
+        raise

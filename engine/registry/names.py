@@ -16,6 +16,8 @@ __all__ = [
     "SCOPE_ALIASES",
     "address",
     "calling_module",
+    "canonical",
+    "is_same_definition",
     "label_of",
     "names_for",
     "split_key",
@@ -28,6 +30,15 @@ SCOPE_ALIASES: Mapping[str, str] = MappingProxyType({"mmengine": SCOPE})
 """Other names of a scope: configs written for MMEngine name its own."""
 
 
+def canonical(scope: str) -> str:
+    """A scope by its own name, whichever of its names it was given by.
+
+    >>> canonical("mmengine"), canonical("mine")
+    ('engine', 'mine')
+    """
+    return SCOPE_ALIASES.get(scope, scope)
+
+
 def split_key(key: str) -> tuple[str, str]:
     """Scope and rest of a key; the scope's other names are put right.
 
@@ -38,7 +49,7 @@ def split_key(key: str) -> tuple[str, str]:
     (('engine', 'LoggerHook'), ('LoggerHook', ''))
     """
     scope, _, rest = key.partition(".")
-    return (SCOPE_ALIASES.get(scope, scope), rest) if rest else (key, "")
+    return (canonical(scope), rest) if rest else (key, "")
 
 
 def names_for(
@@ -72,6 +83,28 @@ def names_for(
         )
         raise RegistryError(message)
     return names
+
+
+def is_same_definition(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Tell whether two objects came from one place in one file, run twice.
+
+    A notebook's cell that runs again, or a module that is loaded again, makes a new
+    class each time; the new one is meant to take the place of the old. What a function
+    defines is different each time that it is called, so it never counts.
+
+    >>> is_same_definition(dict, dict), is_same_definition(dict, list)
+    (True, False)
+    """
+    if one is other:
+        return True
+    places = [
+        (getattr(each, "__module__", None), getattr(each, "__qualname__", None))
+        for each in (one, other)
+    ]
+    _, label = places[0]
+    # "<locals>" of a function, and "<lambda>": many objects share such a name.
+    is_named = isinstance(label, str) and "<" not in label
+    return is_named and places[0] == places[1]
 
 
 def label_of(module: Callable[..., Any]) -> str:

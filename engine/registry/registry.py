@@ -3,9 +3,15 @@
 A look-up goes through these steps and stops at the first that answers::
 
     "CheckpointHook"          registered here → import the locations, look again
-                              → the same in the parent → UnknownNameError
-    "engine.CheckpointHook"   the same, but only in the registry of that scope
+                              → the same in the parent, up to the root
+                              → UnknownNameError
+    "mine.CheckpointHook"     the same, from the registry of that scope in this tree;
+                              is there none, the package "mine" is imported first
     "torch.nn.Linear"         registered nowhere → imported as a dotted path
+
+While a default scope is in force (:class:`DefaultScope`), a key without a scope is
+looked up in the registry of that scope first; a parent of the registry that is asked
+has to wait for its turn, whatever the default scope is.
 
 A location is imported by the first look-up that fails without it, so importing
 this package imports nothing of the engine's other packages.
@@ -13,39 +19,42 @@ this package imports nothing of the engine's other packages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from threading import get_ident
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from engine.errors import (
+    ConfigError,
     DuplicateNameError,
     RegistryError,
     UnknownNameError,
-    did_you_mean,
 )
+from engine.registry.build import BUILD_FUNCS, build_from_cfg
 from engine.registry.dotted import import_dotted
 from engine.registry.names import (
     address,
     calling_module,
-    label_of,
+    canonical,
+    is_same_definition,
     names_for,
     split_key,
 )
-from engine.registry.spec import check_arguments, check_spec
+from engine.registry.packages import import_package, register_all
+from engine.registry.scope import DefaultScope, current_scope
+from engine.registry.search import search
+from engine.registry.tree import chain, holder_of, places
+from engine.registry.unknown import unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from engine.typing import Spec
+    from collections.abc import Iterator
 
 __all__ = ["Registry"]
 
 Buildable = Callable[..., Any]
 T = TypeVar("T", bound=Buildable)
-
-SHOWN_NAMES = 20
-"""How many known names an error lists before it only counts the rest."""
 
 
 class Registry:
@@ -54,13 +63,22 @@ class Registry:
     Args:
         name: What one entry is, in the singular; errors read "no hook is called ...".
         build_func: Called as ``build_func(spec, registry=self, **defaults)`` by
-            :meth:`build` in place of the usual way. ``None``: the parent's, or the
-            usual way.
-        parent: Where names are looked up that are not found here.
+            :meth:`build` in place of :func:`build_from_cfg`. ``None``: the parent's, or
+            the usual way.
+        parent: Where names are looked up that are not found here; it lists this
+            registry among its ``children``.
         scope: First part of a key such as ``"engine.LoggerHook"``. ``None``: the
             top-level package of the module that makes the registry.
         locations: Modules whose import registers more names; imported when a look-up
             first fails without them.
+        family: Other registries by the names that users know them by; errors tell which
+            of them has a name that is not found. A child has its root's.
+
+    Raises:
+        DuplicateNameError: ``parent`` has a child of that scope, with another name or
+            made by another module. The same one made again (a notebook's cell, a
+            module loaded again) takes the place of the first.
+        RegistryError: An argument is none of the above.
 
     >>> SHAPES = Registry("shape", scope="demo")
     >>> @SHAPES.register_module()
@@ -71,6 +89,11 @@ class Registry:
     2.0
     >>> SHAPES.get("demo.Square") is Square
     True
+    >>> ROUND = Registry("shape", parent=SHAPES, scope="round")
+    >>> ROUND.register_module("Circle", module=complex)
+    <class 'complex'>
+    >>> SHAPES.get("round.Circle"), ROUND.get("Square") is Square
+    (<class 'complex'>, True)
     """
 
     def __init__(
@@ -80,23 +103,43 @@ class Registry:
         parent: Registry | None = None,
         scope: str | None = None,
         locations: Sequence[str] = (),
+        *,
+        family: Mapping[str, Registry] | None = None,
     ) -> None:
-        if isinstance(locations, str):  # list("engine.hooks") would be 12 locations
-            message = (
-                f"registry {name!r}: locations must be a list of module names, "
-                f"found the string {locations!r}. Write [{locations!r}]."
-            )
-            raise RegistryError(message)
+        self._home = calling_module()
+        scope = self._home.partition(".")[0] if scope is None else scope
+        _check_settings(name, parent, scope, locations)
         self._name = name
-        self._scope = calling_module().partition(".")[0] if scope is None else scope
+        self._scope = canonical(scope)
         self._parent = parent
+        self._children: dict[str, Registry] = {}
         self._build_func = build_func
         if build_func is None and parent is not None:
             self._build_func = parent.build_func
+        self._family = {} if family is None else family
         self._locations = tuple(locations)
         self._not_imported = self._locations
+        self._importing: set[int] = set()  # threads
+        self._reached: set[str] = set()
         self._modules: dict[str, Buildable] = {}
         self._forced: set[str] = set()
+        if parent is not None:
+            parent.add_child(self)
+
+    @staticmethod
+    def infer_scope() -> str:
+        """The top-level package of the module that calls this."""
+        return calling_module().partition(".")[0]
+
+    @staticmethod
+    def split_scope_key(key: str) -> tuple[str | None, str]:
+        """Scope and rest of a key; the scope is ``None`` if the key has none.
+
+        >>> Registry.split_scope_key("mine.Ema"), Registry.split_scope_key("Ema")
+        (('mine', 'Ema'), (None, 'Ema'))
+        """
+        scope, rest = split_key(key)
+        return (scope, rest) if rest else (None, key)
 
     @property
     def name(self) -> str:
@@ -105,13 +148,33 @@ class Registry:
 
     @property
     def scope(self) -> str:
-        """First part of this registry's scoped keys."""
+        """First part of this registry's scoped keys; ``engine`` for ``mmengine``."""
         return self._scope
 
     @property
     def parent(self) -> Registry | None:
         """The registry that is asked for what is not found here."""
         return self._parent
+
+    @property
+    def children(self) -> Mapping[str, Registry]:
+        """Read-only view of the registries whose parent this is, by scope."""
+        return MappingProxyType(self._children)
+
+    @property
+    def root(self) -> Registry:
+        """The registry at the top of this tree; itself if it has no parent."""
+        return chain(self)[-1]
+
+    @property
+    def home(self) -> str:
+        """Name of the module that made this registry."""
+        return self._home
+
+    @property
+    def family(self) -> Mapping[str, Registry]:
+        """Other registries by the names that users know them by."""
+        return MappingProxyType(self._family)
 
     @property
     def build_func(self) -> Callable[..., Any] | None:
@@ -184,7 +247,9 @@ class Registry:
 
         Raises:
             DuplicateNameError: Something else has one of the names. Nothing is
-                registered then. The very same object again is no error.
+                registered then. The very same object again is no error, and what
+                has the same place in the same module takes the place of the old: it is
+                the old one, loaded again.
             RegistryError: ``name`` is neither text nor a list of it, or ``module``
                 cannot be called or has no name.
         """
@@ -205,8 +270,69 @@ class Registry:
 
         return decorate
 
+    def add_child(self, child: Registry) -> None:
+        """List ``child`` among the children; its constructor does this.
+
+        Args:
+            child: A registry whose parent this is.
+
+        Raises:
+            DuplicateNameError: Another child has its scope; see the class.
+        """
+        there = self._children.get(child.scope)
+        if there is not None and (there.name, there.home) != (child.name, child.home):
+            message = (
+                f"registry {self._name!r} of scope {self._scope!r} has a child of "
+                f"scope {child.scope!r} already: {there.name!r}, made by {there.home}; "
+                f"{child.name!r}, made by {child.home}, needs another scope."
+            )
+            raise DuplicateNameError(message)
+        self._children[child.scope] = child
+
+    def import_from_location(self) -> None:
+        """Import the locations that are not imported yet.
+
+        Raises:
+            Exception: What an import raised, with a note; the next call tries again.
+        """
+        thread = get_ident()
+        # A look-up from inside such an import must not start over. Another thread
+        # may: it waits in import_module until the first is through.
+        if not self._not_imported or thread in self._importing:
+            return
+        self._importing.add(thread)
+        place = ""
+        try:
+            for place in self._not_imported:
+                import_module(place)
+        except Exception as error:
+            error.add_note(
+                f"while importing {place!r}, which registers each {self._name}",
+            )
+            raise
+        finally:
+            self._importing.discard(thread)
+        self._not_imported = ()
+
+    @contextmanager
+    def switch_scope_and_registry(self, scope: str | None) -> Iterator[Registry]:
+        """Have another default scope in force inside the ``with`` block.
+
+        Args:
+            scope: The scope. ``None`` leaves the one that is in force, if any.
+
+        Returns:
+            A context manager that gives the registry which is asked first meanwhile:
+            the one of the scope in force, or this one if there is none of that scope.
+        """
+        with DefaultScope.overwrite_default_scope(scope):
+            self._reach_default_scope()
+            yield places(self, current_scope())[0]
+
     def find(self, key: str) -> Buildable | None:
-        """Look ``key`` up here and in the parents, importing locations, no dotted path.
+        """Look ``key`` up as :meth:`get` does, but import no package nor dotted path.
+
+        Locations are imported.
 
         Args:
             key: A name, or ``scope.name``.
@@ -214,12 +340,7 @@ class Registry:
         Returns:
             The class or function, or ``None``.
         """
-        scope, rest = split_key(key)
-        keys = [key, rest] if rest and scope == self._scope else [key]
-        found = self._find_here(keys)
-        if found is None and self._parent is not None:
-            return self._parent.find(key)
-        return found
+        return search(key, self, places(self, current_scope()))
 
     def get(self, key: str) -> Buildable:
         """The class or function that ``key`` stands for.
@@ -228,50 +349,64 @@ class Registry:
             key: A name, ``scope.name``, or the dotted path of anything importable.
 
         Raises:
+            RegistryError: ``key`` is no text.
             UnknownNameError: Nothing answers to ``key``; the message has the nearest
-                names and the places looked.
+                names, the places looked, and who else has the name.
         """
+        if not isinstance(key, str):
+            message = (
+                f"{self._name}: a name is looked up by text, found {key!r} "
+                f"({type(key).__name__})."
+            )
+            raise RegistryError(message)
+        self._reach_default_scope()
         found = self.find(key)
         if found is not None:
             return found
         reason = ""
-        if "." in key:
-            scope, rest = split_key(key)
-            imported, reason = import_dotted(f"{scope}.{rest}")
-            if imported is not None:
-                return imported
-        raise UnknownNameError(self._unknown(key, reason))
+        scope, rest = split_key(key)
+        if rest:
+            unheard = holder_of(scope, self) is None
+            if unheard and import_package(scope):
+                found = self.find(key)
+            if found is None:
+                found, reason = import_dotted(f"{scope}.{rest}")
+            if found is None and unheard and self._reach(scope):
+                found = self.find(key)
+        if found is None:
+            raise UnknownNameError(unknown_name(self, key, reason))
+        return found
 
-    def build(self, spec: Spec, /, **defaults: Any) -> Any:
-        """Make the object that ``spec`` describes.
+    def build(self, cfg: Any, *args: Any, **defaults: Any) -> Any:
+        """Make the object that ``cfg`` describes.
 
         Args:
-            spec: A mapping with ``type`` (a name, a class, any callable, or a dotted
-                path) and the arguments for it. It is not changed.
-            **defaults: What only the caller knows, passed on by name.
+            cfg: A mapping with ``type`` (a name, a class, any callable, or a dotted
+                path) and the arguments for it; ``_scope_`` names the scope to look
+                names up in, for this and for what is built meanwhile. It is not
+                changed. A ``build_func`` may take more: that of ``MODELS`` takes a list
+                of such mappings.
+            *args: For a ``build_func`` of the user's own that takes some.
+            **defaults: What only the caller knows, passed on by name. As
+                ``default_args``: a mapping of arguments that ``cfg`` overrides.
 
         Returns:
             What ``type`` returns when it is called.
 
         Raises:
-            ConfigError: ``spec`` is no mapping or has no ``type``, ``defaults`` repeat
+            ConfigError: ``cfg`` is no mapping or has no ``type``, ``defaults`` repeat
                 one of its keys, or an argument is unknown or missing.
             UnknownNameError: ``type`` names nothing.
         """
-        check_spec(spec, defaults, kind=self._name)
-        if self._build_func is not None:
-            return self._build_func(spec, registry=self, **defaults)
-        arguments = {key: value for key, value in spec.items() if key != "type"}
-        arguments.update(defaults)
-        kind = spec["type"]
-        buildable = self.get(kind) if isinstance(kind, str) else kind
-        label = kind if isinstance(kind, str) else label_of(kind)
-        check_arguments(buildable, arguments, where=f"{self._name}: {label}")
-        try:
-            return buildable(**arguments)
-        except Exception as error:
-            error.add_note(f"while building {self._name} {label!r}")
-            raise
+        build_func: Buildable = self._build_func or build_from_cfg
+        if args and build_func in BUILD_FUNCS:
+            message = (
+                f"{self._name}: build takes a spec and what is given by name, found "
+                f"{args[0]!r} ({type(args[0]).__name__}) by position. Write "
+                "default_args=... for arguments that the spec overrides."
+            )
+            raise ConfigError(message)
+        return build_func(cfg, *args, registry=self, **defaults)
 
     def _register(
         self,
@@ -292,7 +427,8 @@ class Registry:
         taken = [
             each
             for each in names
-            if not force and self._modules.get(each, module) is not module
+            if not force
+            and not is_same_definition(self._modules.get(each, module), module)
         ]
         kept: set[str] = set()
         if any(f"{home}.".startswith(f"{place}.") for place in self._locations):
@@ -314,49 +450,46 @@ class Registry:
             if force:
                 self._forced.add(each)
 
-    def _find_here(self, keys: Sequence[str]) -> Buildable | None:
-        for key in keys:
-            if key in self._modules:
-                return self._modules[key]
-        if not self._not_imported:
-            return None
-        self._import_locations()
-        return self._find_here(keys)
+    def _reach_default_scope(self) -> None:
+        scope = current_scope()
+        if scope is not None and holder_of(scope, self) is None:
+            self._reach(scope)
 
-    def _import_locations(self) -> None:
-        # Taken out first: a look-up from inside such an import must not start over.
-        waiting, self._not_imported = self._not_imported, ()
-        left = list(waiting)
+    def _reach(self, scope: str) -> bool:
+        """Import the package called ``scope`` for the registry it may bring.
+
+        Returns:
+            Whether there is such a package and it was not asked before.
+        """
+        if scope in self._reached or not import_package(scope):
+            return False
+        self._reached.add(scope)
         try:
-            while left:
-                import_module(left[0])
-                del left[0]
-        except Exception as error:
-            self._not_imported = tuple(left)
-            error.add_note(
-                f"while importing {left[0]!r}, which registers each {self._name}",
-            )
+            if holder_of(scope, self) is None:
+                register_all(scope)
+        except BaseException:
+            self._reached.discard(scope)  # its error comes again with the next look-up
             raise
+        return True
 
-    def _unknown(self, key: str, reason: str) -> str:
-        chain: list[Registry] = [self]
-        while chain[-1].parent is not None:
-            chain.append(chain[-1].parent)
-        scope, rest = split_key(key)
-        name = rest if scope in [each.scope for each in chain] else key
-        known = sorted({each for registry in chain for each in registry.module_dict})
-        listed = known[:SHOWN_NAMES] or ["nothing"]
-        if len(known) > SHOWN_NAMES:
-            listed.append(f"and {len(known) - SHOWN_NAMES} more")
-        looked = " and ".join(map(_place, chain))
-        return (
-            f"no {self._name} is called {key!r}.{did_you_mean(name, known)}{reason} "
-            f"Looked in {looked}. Known: {', '.join(listed)}."
+
+def _check_settings(
+    name: object, parent: object, scope: object, locations: object
+) -> None:
+    """Raise unless a registry can be made of these."""
+    what = ""
+    if not isinstance(name, str) or not name:
+        what = f"its name must be text that is not empty, found {name!r}."
+    elif parent is not None and not isinstance(parent, Registry):
+        what = f"its parent must be a Registry, found {parent!r}."
+    elif not isinstance(scope, str) or "." in scope:
+        # Keys are split at the first dot: such a scope could never be named.
+        what = f"its scope must be text without dots, found {scope!r}."
+    elif isinstance(locations, str):  # list("engine.hooks") would be 12 locations
+        what = (
+            "locations must be a list of module names, found the string "
+            f"{locations!r}. Write [{locations!r}]."
         )
-
-
-def _place(registry: Registry) -> str:
-    """Where a look-up looked, for messages."""
-    place = f"registry {registry.name!r} of scope {registry.scope!r}"
-    filled = ", ".join(registry.locations)
-    return f"{place} (filled by {filled})" if filled else place
+    if what:
+        message = f"registry {name!r}: {what}"
+        raise RegistryError(message)

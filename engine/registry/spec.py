@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Mapping
 from inspect import Parameter
@@ -12,7 +13,11 @@ from engine.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["check_arguments", "check_spec"]
+__all__ = ["SCOPE_KEY", "check_arguments", "check_spec", "unshared"]
+
+SCOPE_KEY = "_scope_"
+"""Key of a spec that names the scope to build it, and what is in it, in."""
+
 
 BY_NAME = frozenset({Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY})
 VARIADIC = frozenset({Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD})
@@ -48,6 +53,13 @@ def check_spec(spec: object, defaults: Mapping[str, Any], *, kind: str) -> None:
         message = (
             f"{kind}: 'type' must be a name, a callable, or a dotted path, "
             f"found {built!r} ({type(built).__name__})."
+        )
+        raise ConfigError(message)
+    scope = spec.get(SCOPE_KEY)
+    if scope is not None and not (isinstance(scope, str) and scope):
+        message = (
+            f"{kind}: {SCOPE_KEY!r} must name a scope, found {scope!r} "
+            f"({type(scope).__name__})."
         )
         raise ConfigError(message)
     for key in spec:
@@ -113,6 +125,37 @@ def check_arguments(
             "Add what is missing to the spec."
         )
         raise ConfigError(message)
+
+
+def unshared(value: Any) -> Any:
+    """``value``, with copies in place of the specs in it.
+
+    A constructor may take a nested spec apart (``optimizer.pop("type")``); that must
+    not reach the config. All else stays the very object that it is: a list that
+    somebody collects results in, or a dataset of a million samples.
+
+    Args:
+        value: An argument in a spec. It is not changed.
+
+    >>> events, inner = [], {"type": "SGD", "lr": 0.1}
+    >>> unshared(events) is events, unshared([inner]) == [inner]
+    (True, True)
+    >>> unshared(inner) is inner, unshared([inner])[0] is inner
+    (False, False)
+    """
+    if isinstance(value, dict) and "type" in value:
+        copied = copy.copy(value)
+        for key, item in value.items():
+            own = unshared(item)
+            if own is not item:
+                copied[key] = own
+        return copied
+    # Neither a subclass, which may be made in another way, nor a list without specs.
+    if type(value) in {list, tuple}:
+        items = [unshared(item) for item in value]
+        if any(new is not old for new, old in zip(items, value, strict=True)):
+            return type(value)(items)
+    return value
 
 
 def _listed(names: Iterable[str]) -> str:

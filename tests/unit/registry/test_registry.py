@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
+from importlib import import_module
+from threading import Event, Thread
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +21,7 @@ from engine.errors import (
 from engine.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
 
 class Ema:
@@ -45,24 +47,6 @@ def hooks() -> Registry:
     registry = Registry("hook", scope="engine")
     registry.register_module(module=Ema)
     return registry
-
-
-@pytest.fixture
-def parts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., None]]:
-    """Write modules that a registry may import, and forget them afterwards."""
-    monkeypatch.syspath_prepend(tmp_path)
-    before = set(sys.modules)
-
-    def write(**modules: str) -> None:
-        for name, text in modules.items():
-            (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
-
-    yield write
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
 
 
 # ------------------------------------------------------------------- registering
@@ -143,7 +127,67 @@ def test_scope_defaults_to_the_package_that_makes_it() -> None:
     assert Registry("hook").scope == __name__.partition(".")[0]
 
 
+def test_what_a_file_defines_again_takes_the_place_of_the_old() -> None:
+    """A cell or module that runs again registers its new class without force."""
+    registry = Registry("hook", scope="engine")
+    text = "@registry.register_module()\nclass Swa: ..."
+    for _ in range(2):
+        names = {"registry": registry, "__name__": "notebook"}
+        exec(text, names)  # noqa: S102  # what a notebook does
+        assert registry.get("Swa") is names["Swa"]
+
+
+def test_what_a_function_defines_is_new_each_time() -> None:
+    """Two classes out of one factory are two, so the second needs its own name."""
+    registry = Registry("hook", scope="engine")
+
+    def make() -> type:
+        class Made: ...
+
+        return Made
+
+    registry.register_module(module=make())
+    with pytest.raises(DuplicateNameError, match="'Made' is taken"):
+        registry.register_module(module=make())
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"name": ""}, "its name must be text that is not empty, found ''"),
+        ({"name": 3}, "its name must be text that is not empty, found 3"),
+        ({"name": "x", "scope": "a.b"}, "text without dots, found 'a.b'"),
+        ({"name": "x", "scope": 3}, "text without dots, found 3"),
+        ({"name": "x", "parent": "y"}, "its parent must be a Registry, found 'y'"),
+    ],
+)
+def test_settings_that_no_registry_can_have(
+    settings: dict[str, Any], expected: str
+) -> None:
+    """What cannot be named or climbed is refused when the registry is made."""
+    with pytest.raises(RegistryError, match=f"^registry .*{expected}"):
+        Registry(**settings)
+
+
+def test_the_caller_can_ask_for_its_scope() -> None:
+    """``infer_scope`` is what a registry made here would get."""
+    assert Registry.infer_scope() == Registry("hook").scope
+
+
 # -------------------------------------------------------------------- looking up
+
+
+def test_only_text_is_looked_up(hooks: Registry) -> None:
+    """A class is no key."""
+    with pytest.raises(RegistryError, match=r"hook: a name is looked up by text, .*Ti"):
+        hooks.get(Timer)  # type: ignore[arg-type] # the mistake
+
+
+def test_several_near_names_are_offered(hooks: Registry) -> None:
+    """Up to three names that are near stand in the question."""
+    hooks.register_module("Emu", module=Timer)
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'Emu' or 'Ema'\?"):
+        hooks.get("Em")
 
 
 def test_an_unknown_name_gives_the_nearest_and_where_it_looked(hooks: Registry) -> None:
@@ -266,6 +310,35 @@ def test_an_error_in_a_location_is_raised_with_a_note_each_time(
         assert "while importing 'lazy_parts'" in notes_of(caught.value)[0]
 
 
+def test_two_threads_may_look_up_first(
+    lazy: Registry, parts: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second waits for the first one's import in place of finding nothing."""
+    started, finish, found = Event(), Event(), []
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "STARTED", started, raising=False)
+    monkeypatch.setattr(main, "FINISH", finish, raising=False)
+    wait = "import __main__\n__main__.STARTED.set()\n__main__.FINISH.wait(60)\n"
+    parts(lazy_parts=wait + PART)
+    first = Thread(target=lambda: found.append(lazy.get("Part")))
+    first.start()
+    assert started.wait(60)
+    # From here on the import ends only when the second look-up joins it.
+    sure = partial(_after, finish.set)
+    monkeypatch.setattr("engine.registry.registry.import_module", sure)
+    try:
+        found.append(lazy.get("Part"))
+    finally:
+        finish.set()
+        first.join()
+    assert [each.__name__ for each in found] == ["Part", "Part"]
+
+
+def _after(do: Callable[[], None], module: str) -> object:
+    do()
+    return import_module(module)
+
+
 def test_a_look_up_from_inside_a_location_does_not_start_over(
     lazy: Registry, parts: Callable[..., None]
 ) -> None:
@@ -363,14 +436,17 @@ def test_an_unknown_argument_is_told_before_the_call(hooks: Registry) -> None:
 def test_an_error_in_a_constructor_keeps_its_type_and_gains_a_note() -> None:
     """A TypeError from inside is not taken for a wrong argument."""
     registry = Registry("hook", scope="engine")
+    given = {"size": 3, "parts": list(range(9))}
 
     @registry.register_module()
-    def broken() -> None:
+    def broken(size: int, parts: list[object], store: object) -> None:
         raise TypeError("from inside")
 
     with pytest.raises(TypeError, match=r"^from inside") as caught:
-        registry.build({"type": "broken"})
-    assert notes_of(caught.value) == ["while building hook 'broken'"]
+        registry.build({"type": "broken", **given}, store=object())
+    (note,) = notes_of(caught.value)
+    assert note.startswith("while building hook 'broken' (tests.unit.registry.")
+    assert note.endswith("broken) from size=3, parts=[0, 1, 2, 3, 4, 5, ...]")
 
 
 def test_build_func_replaces_the_usual_way_and_is_inherited() -> None:
@@ -383,3 +459,30 @@ def test_build_func_replaces_the_usual_way_and_is_inherited() -> None:
     child = Registry("converter", parent=parent, scope="mine")
     spec = {"type": "x"}
     assert child.build(spec, size=2) == (spec, child, {"size": 2})
+
+
+def test_default_args_give_way_to_the_spec(hooks: Registry) -> None:
+    """MMEngine's way to pass defaults: the spec overrides them."""
+    built = hooks.build({"type": "Ema", "interval": 5}, default_args={"interval": 6})
+    assert built.interval == 5
+    assert hooks.build({"type": "Ema"}, default_args={"interval": 6}).interval == 6
+
+
+def test_the_spec_may_be_given_by_its_name(hooks: Registry) -> None:
+    """MMEngine's users write ``build(cfg=...)``."""
+    assert isinstance(hooks.build(cfg={"type": "Ema"}), Ema)
+
+
+def test_a_second_positional_argument_is_told(hooks: Registry) -> None:
+    """Only a build function of the user's own can know what it means."""
+    with pytest.raises(ConfigError, match=r"hook: build takes a spec .*default_args="):
+        hooks.build({"type": "Ema"}, {"interval": 6})
+
+
+def test_a_build_func_takes_arguments_by_position() -> None:
+    """They go to a user's function as they are."""
+
+    def build_func(spec: Any, size: int, *, registry: Registry) -> Any:
+        return size
+
+    assert Registry("x", build_func, scope="mine").build({}, 3) == 3

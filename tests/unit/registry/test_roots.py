@@ -9,7 +9,8 @@ from importlib.util import find_spec
 import pytest
 
 import engine.registry
-from engine.registry import HOOKS, Registry
+from engine.errors import UnknownNameError
+from engine.registry import HOOKS, MODELS, Registry
 
 ROOTS = {
     name: value
@@ -29,7 +30,33 @@ def test_a_root_is_of_our_scope_and_its_locations_exist(name: str) -> None:
 
 def test_roots_have_different_names() -> None:
     """Messages can tell them apart."""
-    assert len({root.name for root in ROOTS.values()}) == len(ROOTS) == 15
+    assert len({root.name for root in ROOTS.values()}) == len(ROOTS)
+
+
+def test_the_roots_are_those_of_mmengine() -> None:
+    """A user finds each registry under the name that MMEngine gives it."""
+    names = (
+        "RUNNERS RUNNER_CONSTRUCTORS LOOPS HOOKS LOG_PROCESSORS OPTIMIZERS "
+        "OPTIM_WRAPPERS OPTIM_WRAPPER_CONSTRUCTORS PARAM_SCHEDULERS DATASETS "
+        "DATA_SAMPLERS TRANSFORMS MODELS MODEL_WRAPPERS WEIGHT_INITIALIZERS TASK_UTILS "
+        "METRICS EVALUATOR VISUALIZERS VISBACKENDS FUNCTIONS INFERENCERS STRATEGIES"
+    )
+    assert sorted(ROOTS) == sorted(names.split())
+
+
+def test_each_root_knows_the_others_by_their_names() -> None:
+    """Its family is what the package exports."""
+    assert all(dict(root.family) == ROOTS for root in ROOTS.values())
+
+
+def test_an_unknown_name_tells_which_root_has_it() -> None:
+    """A name that stands in the wrong part of a config is found where it belongs."""
+    expected = (
+        r"^no hook is called 'Adam'\..* 'Adam' is an optimizer: OPTIMIZERS has it\. "
+        r"Looked in registry 'hook' of scope 'engine' \(filled by engine.hooks\)\."
+    )
+    with pytest.raises(UnknownNameError, match=expected):
+        HOOKS.get("Adam")
 
 
 def test_importing_the_registries_imports_no_part_of_a_run() -> None:
@@ -49,6 +76,21 @@ def test_importing_the_registries_imports_no_part_of_a_run() -> None:
         and each not in {"engine", "engine.errors", "engine.typing", "engine.version"}
     ]
     assert other == []
+
+
+@pytest.mark.parametrize("key", ["engine.LoggerHook", "mmengine.LoggerHook"])
+def test_both_names_of_our_scope_find_our_classes(key: str) -> None:
+    """A config written for MMEngine names its hooks by MMEngine's scope."""
+    assert HOOKS.get(key).__name__ == "LoggerHook"
+
+
+def test_a_list_of_models_makes_them_in_a_row() -> None:
+    """MODELS builds a Sequential from a list of specs."""
+    torch = pytest.importorskip("torch")
+    linear = {"type": "torch.nn.Linear", "in_features": 2, "out_features": 2}
+    made = MODELS.build([linear, {"type": "torch.nn.ReLU"}])
+    assert isinstance(made, torch.nn.Sequential)
+    assert [type(each).__name__ for each in made] == ["Linear", "ReLU"]
 
 
 def test_hooks_are_called_hooks_in_messages() -> None:
