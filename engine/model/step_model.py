@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch.nn import Module
@@ -16,19 +16,11 @@ from engine.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
+    from engine.model.steps import OptimizerWrapper
     from engine.typing import Batch
 
 __all__ = ["StepModel"]
-
-
-class _Wrapper(Protocol):
-    """What a training step needs of an optimizer wrapper."""
-
-    def optim_context(self, model: Module) -> AbstractContextManager[Any]: ...
-
-    def update_params(self, loss: Tensor) -> None: ...
 
 
 @MODELS.register_module()
@@ -88,7 +80,9 @@ class StepModel(TransparentModule):
             )
             raise ModelError(msg)
 
-    def train_step(self, data: Batch, optim_wrapper: _Wrapper) -> dict[str, Tensor]:
+    def train_step(
+        self, data: Batch, optim_wrapper: OptimizerWrapper
+    ) -> dict[str, Tensor]:
         """Run forward, loss and backward on one batch, and let the optimizer step.
 
         Args:

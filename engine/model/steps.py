@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
-__all__ = ["require_step"]
+    from torch import Tensor
+    from torch.nn import Module
+
+__all__ = ["OptimizerWrapper", "require_step"]
 
 _ARGUMENTS = {
     "train_step": "data, optim_wrapper",
     "val_step": "data",
     "test_step": "data",
 }
+
+
+class OptimizerWrapper(Protocol):
+    """What a training step needs of an optimizer wrapper."""
+
+    def optim_context(self, model: Module) -> AbstractContextManager[Any]:
+        """What forward runs in."""
+
+    def update_params(self, loss: Tensor) -> None:
+        """Run backward, and step when the window of iterations is full."""
 
 
 def require_step(
