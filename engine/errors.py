@@ -4,6 +4,7 @@ The tree; each leaf also derives from the built-in a caller would catch::
 
     EngineError
     ├── ConfigError (ValueError)       a run that cannot be built from what was given
+    │   └── ConfigKeyError (KeyError)  no such key in a config; an AttributeError too
     ├── RegistryError
     │   ├── UnknownNameError (LookupError)   no class is registered under the name
     │   └── DuplicateNameError (ValueError)  the name is taken
@@ -39,6 +40,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointNotFoundError",
     "ConfigError",
+    "ConfigKeyError",
     "ContextError",
     "DataError",
     "DuplicateNameError",
@@ -64,6 +66,16 @@ class EngineError(Exception):
 
 class ConfigError(EngineError, ValueError):
     """A run cannot be built from what was given."""
+
+
+class ConfigKeyError(ConfigError, KeyError, AttributeError):
+    """A config has no such key.
+
+    Both built-ins are needed: ``cfg["x"]`` stands in ``except KeyError`` and ``cfg.x``
+    behind ``hasattr`` and ``getattr(cfg, "x", default)``.
+    """
+
+    __str__ = Exception.__str__  # KeyError's quotes the message
 
 
 class RegistryError(EngineError):

@@ -91,3 +91,20 @@ def test_a_checkpoint_does_not_grow_with_the_run(summary: dict[str, Any]) -> Non
     early, late = summary["checkpoint_bytes"].values()
     # Whole numbers are pickled in as many bytes as they need.
     assert abs(late - early) < 1_000
+
+
+@pytest.mark.slow
+def test_the_config_benchmark_loads_and_dumps_the_same_lines() -> None:
+    """Two thousand of them, in seven files."""
+    found = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "bench_config.py"), "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert found.returncode == 0, found.stderr
+    read = json.loads(found.stdout.splitlines()[-1])
+    assert (read["benchmark"], read["quick"]) == ("config", True)
+    assert read["lines"] >= 2_000
+    assert set(read["seconds"]["engine"]) >= {"load", "dump", "both"}
