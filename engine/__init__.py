@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from engine.version import __version__
 
 if TYPE_CHECKING:
+    from engine.config import Config, ConfigDict, read_base
     from engine.errors import EngineError
     from engine.evaluator import BaseMetric, Evaluator
     from engine.events import Events, Priority
     from engine.hooks import CheckpointHook, Hook
     from engine.loops import EvalEngine, TrainEngine
-    from engine.model import StepModel
+    from engine.model import BaseModel, StepModel
     from engine.optim import OptimWrapper
     from engine.registry import (
         DATASETS,
@@ -37,7 +38,10 @@ _HOMES = {
     "METRICS": "engine.registry",
     "MODELS": "engine.registry",
     "BaseMetric": "engine.evaluator",
+    "BaseModel": "engine.model",
     "CheckpointHook": "engine.hooks",
+    "Config": "engine.config",
+    "ConfigDict": "engine.config",
     "EngineError": "engine.errors",
     "EvalEngine": "engine.loops",
     "Evaluator": "engine.evaluator",
@@ -52,6 +56,7 @@ _HOMES = {
     "Runner": "engine.runner",
     "StepModel": "engine.model",
     "TrainEngine": "engine.loops",
+    "read_base": "engine.config",
 }
 
 __all__ = [
@@ -61,7 +66,10 @@ __all__ = [
     "METRICS",
     "MODELS",
     "BaseMetric",
+    "BaseModel",
     "CheckpointHook",
+    "Config",
+    "ConfigDict",
     "EngineError",
     "EvalEngine",
     "Evaluator",
@@ -77,6 +85,7 @@ __all__ = [
     "StepModel",
     "TrainEngine",
     "__version__",
+    "read_base",
 ]
 
 

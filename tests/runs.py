@@ -49,7 +49,8 @@ class RunPlan:
         size: Samples in the training data.
         batch_size: Samples in a batch.
         drop_last: Leave out the last, smaller batch.
-        sampler: ``run`` (``shuffle=True``), ``default`` (``DefaultSampler``), ``none``.
+        sampler: ``run`` (``shuffle=True``), ``default`` (``DefaultSampler``),
+            ``infinite`` (``InfiniteSampler``), ``none``.
         workers: Loader processes.
         augment: Whether samples draw random numbers.
         val_interval: Between validations; ``None``: none at all.
@@ -219,6 +220,8 @@ def make_runner(plan: RunPlan, work_dir: Path, **changes: Any) -> Runner:
         loader["shuffle"] = True
     elif plan.sampler == "default":
         loader["sampler"] = {"type": "DefaultSampler", "shuffle": True}
+    elif plan.sampler == "infinite":
+        loader["sampler"] = {"type": "InfiniteSampler"}
     train_cfg: dict[str, Any] = {"max_epochs": plan.max_epochs}
     if plan.max_iters is not None:
         train_cfg = {"by_epoch": False, "max_iters": plan.max_iters}

@@ -1,16 +1,23 @@
 """Specs to finished parts, one function for each part."""
 
 from engine.build.evaluation import build_evaluator
-from engine.build.facilities import build_log_processor, build_model, build_visualizer
+from engine.build.facilities import build_log_processor, build_visualizer
 from engine.build.groups import GROUPS, check_groups, require_group
 from engine.build.hooks import DEFAULT_HOOKS, build_hook, default_hooks
 from engine.build.loader import build_dataloader
-from engine.build.loops import build_eval_loop, build_train_loop
+from engine.build.loops import bounded_by_iters, build_eval_loop, build_train_loop
+from engine.build.model import build_model, compile_model, unwrap, wrap_model
 from engine.build.optim import build_optim_wrapper, build_param_schedulers
+from engine.build.parts import Builder, RunParts
+from engine.build.where import at, located, path_text
 
 __all__ = [
     "DEFAULT_HOOKS",
     "GROUPS",
+    "Builder",
+    "RunParts",
+    "at",
+    "bounded_by_iters",
     "build_dataloader",
     "build_eval_loop",
     "build_evaluator",
@@ -22,6 +29,11 @@ __all__ = [
     "build_train_loop",
     "build_visualizer",
     "check_groups",
+    "compile_model",
     "default_hooks",
+    "located",
+    "path_text",
     "require_group",
+    "unwrap",
+    "wrap_model",
 ]

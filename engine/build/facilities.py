@@ -1,49 +1,18 @@
-"""The model, the log processor and the visualizer from their specs."""
+"""The log processor and the visualizer from their specs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
-from engine.errors import ConfigError
 from engine.loops import LogProcessor
-from engine.registry import LOG_PROCESSORS, MODELS, VISBACKENDS, VISUALIZERS
+from engine.registry import LOG_PROCESSORS, VISBACKENDS, VISUALIZERS
 from engine.visualization import Visualizer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["build_log_processor", "build_model", "build_visualizer"]
-
-
-def build_model(model: Any) -> nn.Module:
-    """A model from its spec, on the device that the run uses.
-
-    Args:
-        model: A module, or a spec of one; the ``module`` in it, as a ``StepModel``
-            has it, may be a spec too. A spec is built when the run is seeded, so its
-            first weights follow from the seed.
-
-    Raises:
-        ConfigError: It is neither.
-    """
-    built = model
-    if isinstance(model, Mapping):
-        spec = dict(model)
-        if isinstance(spec.get("module"), Mapping):
-            spec["module"] = MODELS.build(spec["module"])
-        built = MODELS.build(spec)
-    if not isinstance(built, nn.Module):
-        message = (
-            "model: expected a torch.nn.Module or a spec of one, found a "
-            f"{type(built).__name__}"
-        )
-        raise ConfigError(message)
-    # CUDA_VISIBLE_DEVICES=-1 leaves the CPU.
-    return built.to("cuda" if torch.cuda.is_available() else "cpu")
+__all__ = ["build_log_processor", "build_visualizer"]
 
 
 def build_log_processor(log_processor: Any, *, by_epoch: bool) -> Any:

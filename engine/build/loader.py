@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch.utils.data import DataLoader, SequentialSampler
 
+from engine.build.where import at
 from engine.dataset import pseudo_collate
 from engine.errors import ConfigError, did_you_mean
 from engine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
@@ -17,13 +19,16 @@ __all__ = ["build_dataloader"]
 _KNOWN = set(inspect.signature(DataLoader).parameters)
 
 
-def build_dataloader(dataloader: Any, *, seed: int, where: str = "dataloader") -> Any:
+def build_dataloader(
+    dataloader: Any, *, seed: int | None, where: str = "dataloader"
+) -> Any:
     """A dataloader from its spec; a finished one passes through.
 
     Args:
         dataloader: Anything iterable, or a spec: ``dataset`` (a spec or an object),
-            ``sampler`` or ``batch_sampler`` (likewise), ``collate_fn`` (a name or a
-            callable; default ``pseudo_collate``) and whatever ``DataLoader`` takes.
+            ``sampler`` or ``batch_sampler`` (likewise), ``collate_fn`` (default
+            ``pseudo_collate``) and ``worker_init_fn`` (a name, a callable, or a mapping
+            with ``type`` and further arguments), and whatever ``DataLoader`` takes.
         seed: Given to samplers that the spec describes.
         where: What messages call it.
 
@@ -33,6 +38,30 @@ def build_dataloader(dataloader: Any, *, seed: int, where: str = "dataloader") -
     if not isinstance(dataloader, Mapping):
         return dataloader
     spec = dict(dataloader)
+    _check_keys(spec, where)
+    dataset = spec.pop("dataset")
+    if isinstance(dataset, Mapping):
+        with at("dataset"):
+            dataset = DATASETS.build(dataset)
+    if callable(getattr(dataset, "full_init", None)):
+        dataset.full_init()
+    for name in ("sampler", "batch_sampler"):
+        if isinstance(spec.get(name), Mapping):
+            with at(name):
+                spec[name] = _build_sampler(spec, name, dataset, seed)
+    spec.setdefault("collate_fn", pseudo_collate)
+    for name in ("collate_fn", "worker_init_fn"):
+        if name in spec:
+            with at(name):
+                spec[name] = _build_function(spec[name])
+    try:
+        return DataLoader(dataset, **spec)
+    except ValueError as error:  # options that rule each other out
+        message = f"{where}: {error}"
+        raise ConfigError(message) from error
+
+
+def _check_keys(spec: dict[str, Any], where: str) -> None:
     if "dataset" not in spec:
         message = f"{where}: needs 'dataset', found {sorted(spec)}"
         raise ConfigError(message)
@@ -43,20 +72,26 @@ def build_dataloader(dataloader: Any, *, seed: int, where: str = "dataloader") -
                 f"{did_you_mean(key, _KNOWN)}"
             )
             raise ConfigError(message)
-    dataset = spec.pop("dataset")
-    if isinstance(dataset, Mapping):
-        dataset = DATASETS.build(dataset)
-    if callable(getattr(dataset, "full_init", None)):
-        dataset.full_init()
-    for name in ("sampler", "batch_sampler"):
-        if isinstance(spec.get(name), Mapping):
-            spec[name] = _build_sampler(spec, name, dataset, seed)
-    collate = spec.get("collate_fn", pseudo_collate)
-    spec["collate_fn"] = FUNCTIONS.get(collate) if isinstance(collate, str) else collate
-    return DataLoader(dataset, **spec)
 
 
-def _build_sampler(spec: dict[str, Any], name: str, dataset: Any, seed: int) -> Any:
+def _build_function(function: Any) -> Any:
+    """A function from its name, or from a spec with some of its arguments."""
+    if isinstance(function, str):
+        return FUNCTIONS.get(function)
+    if not isinstance(function, Mapping):
+        return function
+    given = dict(function)
+    if "type" not in given:
+        message = f"expected 'type', a function or its name; found {sorted(given)}"
+        raise ConfigError(message)
+    called = given.pop("type")
+    called = FUNCTIONS.get(called) if isinstance(called, str) else called
+    return partial(called, **given) if given else called
+
+
+def _build_sampler(
+    spec: dict[str, Any], name: str, dataset: Any, seed: int | None
+) -> Any:
     if name == "sampler":
         given = {"dataset": dataset, "seed": seed}
         return DATA_SAMPLERS.build(spec[name], **given)

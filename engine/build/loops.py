@@ -9,7 +9,19 @@ from engine.errors import ConfigError
 from engine.loops import BaseLoop
 from engine.registry import LOOPS
 
-__all__ = ["build_eval_loop", "build_train_loop"]
+__all__ = ["bounded_by_iters", "build_eval_loop", "build_train_loop"]
+
+
+def bounded_by_iters(train_cfg: Any) -> bool:
+    """Whether training is bounded by iterations, told before its loop is built.
+
+    >>> bounded_by_iters({"max_iters": 100}), bounded_by_iters({"max_epochs": 2})
+    (True, False)
+    """
+    if isinstance(train_cfg, Mapping):
+        return "max_iters" in train_cfg
+    plan = getattr(train_cfg, "plan", None)
+    return plan is not None and not plan.by_epoch
 
 
 def build_train_loop(loop: Any, runner: Any, dataloader: Iterable[Any]) -> Any:
@@ -26,7 +38,7 @@ def build_train_loop(loop: Any, runner: Any, dataloader: Iterable[Any]) -> Any:
         ConfigError: The settings contradict each other or lack a bound.
     """
     if isinstance(loop, BaseLoop):
-        return loop
+        return _of_mode(loop, "train")
     _check_mapping("train_cfg", loop)
     spec = dict(loop)
     if "type" in spec and "by_epoch" in spec:
@@ -45,7 +57,7 @@ def build_train_loop(loop: Any, runner: Any, dataloader: Iterable[Any]) -> Any:
             )
             raise ConfigError(message)
         spec["type"] = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
-    return LOOPS.build(spec, runner=runner, dataloader=dataloader)
+    return _of_mode(LOOPS.build(spec, runner=runner, dataloader=dataloader), "train")
 
 
 def build_eval_loop(
@@ -70,11 +82,20 @@ def build_eval_loop(
     Raises:
         ConfigError: It is neither a loop nor a mapping.
     """
+    mode = "val" if default == "ValLoop" else "test"
     if isinstance(loop, BaseLoop):
-        return loop
+        return _of_mode(loop, mode)
     _check_mapping(where, loop)
     spec = {"type": default, **loop}
-    return LOOPS.build(spec, runner=runner, dataloader=dataloader, evaluator=evaluator)
+    built = LOOPS.build(spec, runner=runner, dataloader=dataloader, evaluator=evaluator)
+    return _of_mode(built, mode)
+
+
+def _of_mode(loop: Any, mode: str) -> Any:
+    """A loop that knows what it is for, also one of the user's that did not say."""
+    if isinstance(loop, BaseLoop) and not loop.mode:
+        loop.mode = mode
+    return loop
 
 
 def _check_mapping(where: str, loop: Any) -> None:

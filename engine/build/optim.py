@@ -8,9 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from engine.build.where import at
 from engine.errors import ConfigError
 from engine.optim import OptimWrapper
-from engine.registry import OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS
+from engine.registry import (
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+)
 
 __all__ = ["build_optim_wrapper", "build_param_schedulers"]
 
@@ -22,7 +28,10 @@ def build_optim_wrapper(model: nn.Module, optim_wrapper: Any) -> Any:
         model: Whose parameters are optimized.
         optim_wrapper: A finished wrapper, a torch optimizer, or a spec with
             ``optimizer`` (a spec or an object) and the wrapper's arguments; its
-            ``type`` is ``OptimWrapper`` if it has none.
+            ``type`` is ``OptimWrapper`` if it has none. A spec with ``constructor``
+            (a spec, or a name) is left to that: it is built with the rest of the spec
+            as ``optim_wrapper_cfg`` and with ``paramwise_cfg``, and called with the
+            model.
 
     Raises:
         ConfigError: It is none of these, or the spec lacks ``optimizer``.
@@ -38,13 +47,36 @@ def build_optim_wrapper(model: nn.Module, optim_wrapper: Any) -> Any:
         )
         raise ConfigError(message)
     spec = {"type": "OptimWrapper", **optim_wrapper}
+    if spec.get("constructor") is not None:
+        return _construct(spec, model)
     optimizer = spec.pop("optimizer", None)
     if optimizer is None:
         message = f"optim_wrapper: needs 'optimizer', found {sorted(spec)}"
         raise ConfigError(message)
     if isinstance(optimizer, Mapping):
-        optimizer = OPTIMIZERS.build(optimizer, params=model.parameters())
+        with at("optimizer"):
+            optimizer = OPTIMIZERS.build(optimizer, params=model.parameters())
     return OPTIM_WRAPPERS.build(spec, optimizer=optimizer)
+
+
+def _construct(spec: dict[str, Any], model: nn.Module) -> Any:
+    constructor = spec.pop("constructor")
+    if not isinstance(constructor, Mapping):
+        constructor = {"type": constructor}
+    given = {
+        "optim_wrapper_cfg": spec,
+        "paramwise_cfg": spec.pop("paramwise_cfg", None),
+    }
+    with at("constructor"):
+        built = OPTIM_WRAPPER_CONSTRUCTORS.build(constructor, **given)
+    wrapper = built(model)
+    if not isinstance(wrapper, OptimWrapper):
+        message = (
+            f"optim_wrapper: {type(built).__name__} made a {type(wrapper).__name__}, "
+            "expected an OptimWrapper"
+        )
+        raise ConfigError(message)
+    return wrapper
 
 
 def build_param_schedulers(
@@ -69,10 +101,11 @@ def build_param_schedulers(
         return []
     if not isinstance(schedules, Sequence):
         schedules = [schedules]
-    return [
-        _build(one, optim_wrapper, index, max_epochs, max_iters)
-        for index, one in enumerate(schedules)
-    ]
+    built = []
+    for index, one in enumerate(schedules):
+        with at(index):
+            built.append(_build(one, optim_wrapper, index, max_epochs, max_iters))
+    return built
 
 
 def _build(
@@ -87,22 +120,12 @@ def _build(
         )
         raise ConfigError(message)
     spec = dict(schedule)
-    convert = spec.pop("convert_to_iter_based", False)
-    by_epoch = spec.get("by_epoch", True)
-    end = max_epochs if by_epoch else max_iters
+    end = max_epochs if spec.get("by_epoch", True) else max_iters
     if end:
         spec.setdefault("end", end)
-    optimizer = getattr(optim_wrapper, "optimizer", optim_wrapper)
-    if not convert:
-        return PARAM_SCHEDULERS.build(spec, optimizer=optimizer)
-    if not by_epoch or not max_iters:
-        message = (
-            f"param_scheduler[{index}]: convert_to_iter_based needs by_epoch=True and "
-            "training data with a length"
-        )
-        raise ConfigError(message)
-    cls: Any = spec.pop("type", None)
-    cls = PARAM_SCHEDULERS.get(cls) if isinstance(cls, str) else cls
-    return cls.build_iter_from_epoch(
-        optimizer=optimizer, **spec, epoch_length=max_iters // max_epochs
+    return PARAM_SCHEDULERS.build(
+        spec,
+        optimizer=getattr(optim_wrapper, "optimizer", optim_wrapper),
+        # Only a spec with convert_to_iter_based needs it.
+        epoch_length=max_iters // max_epochs if max_iters else None,
     )

@@ -26,11 +26,37 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+configs = typer.Typer(
+    name="config",
+    help="Look at configs.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(configs)
 
 Config = Annotated[
     Path,
     typer.Argument(
-        help="Python file whose variables are the Runner's arguments.",
+        help="File (.py, .yaml, .json or .toml) whose entries are the Runner's "
+        "arguments.",
+        show_default=False,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change an entry of CONFIG, such as train_cfg.max_epochs=3 or "
+        "custom_hooks.0.interval=5; may be given several times.",
+        show_default=False,
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Checkpoint whose weights are used. Default: the newest good one in the "
+        "work dir.",
         show_default=False,
     ),
 ]
@@ -94,33 +120,79 @@ def train(
             "a run that never stopped; begin anew if there is none.",
         ),
     ] = False,
+    changes: Set = None,
+    fast_dev_run: Annotated[
+        int | None,
+        typer.Option(
+            "--fast-dev-run",
+            metavar="N",
+            help="Try CONFIG out: train, validate and test on N batches, and keep "
+            "nothing.",
+            show_default=False,
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Train what CONFIG describes, validating as it says."""
     with _mistakes(debug=debug):
-        from engine.cli.train import run
+        from engine.cli.train import run, try_out
 
-        run(config, work_dir=work_dir, resume=resume)
+        if fast_dev_run is not None:
+            try_out(config, batches=fast_dev_run, overrides=changes or ())
+        else:
+            run(config, work_dir=work_dir, resume=resume, overrides=changes or ())
+
+
+@app.command()
+def validate(
+    config: Config,
+    checkpoint: Checkpoint = None,
+    work_dir: WorkDir = None,
+    changes: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Validate a trained model on CONFIG's validation data and print the metrics."""
+    with _mistakes(debug=debug):
+        from engine.cli.evaluate import run
+
+        run("val", config, checkpoint, work_dir=work_dir, overrides=changes or ())
 
 
 @app.command()
 def test(
     config: Config,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Checkpoint to test. Default: the newest good one in the work dir.",
-            show_default=False,
-        ),
-    ] = None,
+    checkpoint: Checkpoint = None,
     work_dir: WorkDir = None,
+    changes: Set = None,
     debug: Debug = False,
 ) -> None:
     """Test a trained model on CONFIG's test data and print the metrics."""
     with _mistakes(debug=debug):
-        from engine.cli.test import run
+        from engine.cli.evaluate import run
 
-        run(config, checkpoint, work_dir=work_dir)
+        run("test", config, checkpoint, work_dir=work_dir, overrides=changes or ())
+
+
+@configs.command()
+def show(config: Config, changes: Set = None, debug: Debug = False) -> None:
+    """Print CONFIG as one Python file, with all that it inherits."""
+    with _mistakes(debug=debug):
+        from engine.cli.config import show as run
+
+        run(config, overrides=changes or ())
+
+
+@configs.command()
+def diff(
+    first: Config,
+    second: Config,
+    debug: Debug = False,
+) -> None:
+    """Print what differs between two configs, with all that they inherit."""
+    with _mistakes(debug=debug):
+        from engine.cli.config import diff as run
+
+        run(first, second)
 
 
 @app.command()

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from engine.checkpoint import find_latest_checkpoint
 from engine.cli.config_file import load_config
-from engine.runner import Runner
+from engine.runner import Runner, fast_dev_run
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["run", "show_places", "try_out"]
 
 
-def run(config: Path, *, work_dir: Path | None, resume: bool) -> None:
+def run(
+    config: Path, *, work_dir: Path | None, resume: bool, overrides: Sequence[str]
+) -> None:
     """Train what a config describes, and say where everything lies."""
-    cfg = load_config(config, work_dir=work_dir)
+    cfg = load_config(config, overrides=overrides, work_dir=work_dir)
     if resume:
         cfg["resume"] = True
     runner = Runner.from_cfg(cfg)
@@ -29,6 +35,15 @@ def run(config: Path, *, work_dir: Path | None, resume: bool) -> None:
     latest = find_latest_checkpoint(runner.work_dir)
     if latest is not None:
         typer.echo(f"  newest      {latest}")
+
+
+def try_out(config: Path, *, batches: int, overrides: Sequence[str]) -> None:
+    """Train, validate and test on a few batches, saving nothing."""
+    found = fast_dev_run(load_config(config, overrides=overrides), batches)
+    typer.echo(f"\n{batches} batches of everything went through; nothing is kept.")
+    for mode, metrics in found.items():
+        shown = ", ".join(f"{name} {value}" for name, value in metrics.items())
+        typer.echo(f"  {mode:<11} {shown}")
 
 
 def show_places(runner: Runner) -> None:

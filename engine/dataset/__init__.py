@@ -4,17 +4,19 @@ from engine.dataset.collate import count_samples, default_collate, pseudo_collat
 from engine.dataset.length import data_length
 from engine.dataset.loader import Cursor, LoaderCursor, ReplayCursor, open_cursor
 from engine.dataset.order import (
+    endless_indices,
     global_position,
     padded_length,
     permutation,
     rank_indices,
 )
 from engine.dataset.sample_randomness import PlacedDataset, SampleRandomness
-from engine.dataset.sampler import DefaultSampler
+from engine.dataset.sampler import DefaultSampler, InfiniteSampler
 
 __all__ = [
     "Cursor",
     "DefaultSampler",
+    "InfiniteSampler",
     "LoaderCursor",
     "PlacedDataset",
     "ReplayCursor",
@@ -22,6 +24,7 @@ __all__ = [
     "count_samples",
     "data_length",
     "default_collate",
+    "endless_indices",
     "global_position",
     "open_cursor",
     "padded_length",

@@ -27,7 +27,7 @@ from engine.dataset.sample_randomness import (
     SampleRandomness,
     draws_nothing,
 )
-from engine.dataset.sampler import DefaultSampler
+from engine.dataset.sampler import DefaultSampler, InfiniteSampler
 from engine.dist import get_dist_info
 from engine.errors import DataError
 from engine.state import derive_seed, fence, seed_host
@@ -200,7 +200,8 @@ class LoaderCursor:
             return 0, 0
         size = loader.batch_size
         samples = len(loader.sampler)  # type: ignore[arg-type]  # len(loader) needed it
-        full = loader.drop_last or samples % size == 0
+        endless = type(loader.sampler) is InfiniteSampler
+        full = loader.drop_last or endless or samples % size == 0
         return size, size if full else samples % size
 
     # -- the plan ---------------------------------------------------------------
@@ -244,6 +245,9 @@ class LoaderCursor:
         """All that a sampler gives in a pass, as a function of (seed, pass)."""
         if type(sampler) is DefaultSampler:
             return sampler.indices(data_pass, self._seed)
+        if type(sampler) is InfiniteSampler:  # passes are parts of one long order
+            count = self._count(sampler)
+            return sampler.part(data_pass * count, count, self._seed)
         if type(sampler) is SequentialSampler:
             return range(len(sampler))
         if _is_plain_shuffle(sampler):

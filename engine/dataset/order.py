@@ -14,7 +14,13 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["global_position", "padded_length", "permutation", "rank_indices"]
+__all__ = [
+    "endless_indices",
+    "global_position",
+    "padded_length",
+    "permutation",
+    "rank_indices",
+]
 
 
 def permutation(length: int, *, seed: int, epoch: int) -> list[int]:
@@ -77,6 +83,45 @@ def rank_indices(
     if places > length > 0:
         order = (list(order) * math.ceil(places / length))[:places]
     return list(order[rank:places:world])
+
+
+def endless_indices(
+    length: int,
+    *,
+    seed: int,
+    start: int,
+    count: int,
+    shuffle: bool,
+    rank: int = 0,
+    world: int = 1,
+) -> list[int]:
+    """A part of one rank's share of an order that never ends.
+
+    The global order is one permutation of the samples after the other, that of round
+    ``n`` being :func:`permutation` of epoch ``n``; a position in it is found without
+    walking there.
+
+    Args:
+        length: Samples in the dataset, at least 1.
+        seed: The run's seed.
+        start: This rank's first position, from 0.
+        count: Positions.
+        shuffle: Permute each round, or keep the dataset's order.
+        rank: Which rank, below ``world``.
+        world: Number of ranks.
+
+    >>> endless_indices(3, seed=0, start=1, count=4, shuffle=False)
+    [1, 2, 0, 1]
+    """
+    found: list[int] = []
+    order: Sequence[int] = range(length)
+    present = -1
+    for position in range(start, start + count):
+        number, place = divmod(position * world + rank, length)
+        if shuffle and number != present:
+            order, present = permutation(length, seed=seed, epoch=number), number
+        found.append(order[place])
+    return found
 
 
 def global_position(index: int, *, rank: int, world: int) -> int:

@@ -1,5 +1,6 @@
 """The trainer, the validator and the tester, and what counts and paces them."""
 
+from engine.loops.base_loop import BaseLoop
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
 from engine.loops.eval_loop import TestLoop, ValLoop
@@ -8,7 +9,7 @@ from engine.loops.interval import ValidationPlan
 from engine.loops.log_processor import LogProcessor
 from engine.loops.loop import EventEngine
 from engine.loops.train import TrainEngine
-from engine.loops.train_loop import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
+from engine.loops.train_loop import EpochBasedTrainLoop, IterBasedTrainLoop
 
 __all__ = [
     "BaseLoop",

@@ -74,6 +74,14 @@ class Clock:
         trainer.state.max_iters = None
         trainer._init_iter = done.epoch_iteration
 
+    def show_epoch(self, trainer: Engine) -> None:
+        """Let a trainer that is driven from outside begin an epoch."""
+        trainer.state.epoch = self.state.progress.epoch + 1
+
+    def show_iteration(self, trainer: Engine) -> None:
+        """Let a trainer that is driven from outside begin an iteration."""
+        trainer.state.iteration = self.state.progress.iteration + 1
+
     def skip_epoch(self, trainer: Engine) -> None:
         """Let a trainer that has not begun its loop take the running epoch as done."""
         trainer.state.epoch += 1

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from engine.loops.train_loop import BaseLoop
+import torch
+
+from engine.dataset import count_samples
+from engine.loops.base_loop import BaseLoop, turns_itself
 from engine.registry import LOOPS
 
 if TYPE_CHECKING:
@@ -20,36 +24,102 @@ class _EvalLoop(BaseLoop):
         runner: The Runner.
         dataloader: What is evaluated.
         evaluator: Gets what the model's step returns.
+        fp16: Evaluate under autocast: float16 on a GPU, bfloat16 on the CPU.
     """
 
-    _engine: str
-
-    def __init__(self, runner: Any, dataloader: Iterable[Any], evaluator: Any) -> None:
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: Iterable[Any],
+        evaluator: Any,
+        fp16: bool = False,
+    ) -> None:
         super().__init__(runner, dataloader)
         self.evaluator = evaluator
+        self.fp16 = fp16
         dataset = getattr(dataloader, "dataset", None)
         meta = getattr(dataset, "metainfo", None)
         if meta is not None:
             evaluator.dataset_meta = meta
 
+    @turns_itself
     def run(self) -> dict[str, Any]:
         """Evaluate; returns the metrics."""
-        engine = getattr(self._runner, self._engine)
-        engine.evaluator = self.evaluator
-        engine.run(self.dataloader)
-        return dict(engine.metrics)
+        with self._autocast():
+            if self.leads():
+                return self._drive()
+            if type(self).run_iter is not _EvalLoop.run_iter:
+                return dict(self.lead(self._drive))
+            engine = self.engine
+            engine.evaluator = self.evaluator
+            engine.run(self.dataloader, epoch_length=self.batch_limit)
+            return dict(engine.metrics)
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Evaluate one batch; a loop of one's own may override it, in MMEngine's way.
+
+        Args:
+            idx: Index of the batch.
+            data_batch: The batch.
+        """
+        call, mode = self._runner.call_hook, self.mode
+        call(f"before_{mode}_iter", batch_idx=idx, data_batch=data_batch)
+        outputs = getattr(self._runner.model, f"{mode}_step")(data_batch)
+        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        call(
+            f"after_{mode}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs
+        )
+
+    def _drive(self) -> dict[str, Any]:
+        call, mode = self._runner.call_hook, self.mode
+        call(f"before_{mode}")
+        call(f"before_{mode}_epoch")
+        self.evaluator.reset()
+        seen = 0
+        for index, batch in enumerate(self.dataloader):
+            self.run_iter(index, batch)
+            seen += count_samples(batch)
+        size = len(getattr(self.dataloader, "dataset", ()))
+        if self.batch_limit is not None or not size:
+            size = seen
+        metrics: dict[str, Any] = dict(self.evaluator.evaluate(size))
+        call(f"after_{mode}_epoch", metrics=metrics)
+        call(f"after_{mode}")
+        return metrics
+
+    def _autocast(self) -> Any:
+        if not self.fp16:
+            return nullcontext()
+        cuda = torch.cuda.is_available()
+        return torch.autocast(
+            "cuda" if cuda else "cpu", torch.float16 if cuda else torch.bfloat16
+        )
 
 
 @LOOPS.register_module()
 class ValLoop(_EvalLoop):
-    """One validation."""
+    """One validation.
 
-    _engine = "validator"
+    Args:
+        runner: The Runner.
+        dataloader: What is evaluated.
+        evaluator: Gets what the model's ``val_step`` returns.
+        fp16: Evaluate under autocast: float16 on a GPU, bfloat16 on the CPU.
+    """
+
+    mode = "val"
 
 
 @LOOPS.register_module()
 class TestLoop(_EvalLoop):
-    """One test."""
+    """One test.
 
-    _engine = "tester"
+    Args:
+        runner: The Runner.
+        dataloader: What is evaluated.
+        evaluator: Gets what the model's ``test_step`` returns.
+        fp16: Evaluate under autocast: float16 on a GPU, bfloat16 on the CPU.
+    """
+
+    mode = "test"
     __test__ = False  # pytest takes classes of this name for tests

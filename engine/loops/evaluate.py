@@ -16,6 +16,7 @@ from engine.errors import DataError, MetricError, StateError
 from engine.events import Priority
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
+from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.loop import EventEngine
 from engine.state import (
     Phase,
@@ -36,7 +37,7 @@ _PHASES = {"val": Phase.VALIDATING, "test": Phase.TESTING}
 _STREAMS = {"val": Stream.VALIDATION, "test": Stream.TEST}
 
 
-class EvalEngine(EventEngine):
+class EvalEngine(Driven, EventEngine):
     """Evaluates on an Ignite engine, leaving training as it was.
 
     Gradients are off and the model is in evaluation mode; the random generators start
@@ -160,13 +161,20 @@ class EvalEngine(EventEngine):
         return self.state.metrics
 
     def run(  # type: ignore[override]  # an evaluation is one pass, it has no bounds
-        self, data: Iterable[Any], *, epoch_length: int | None = None
+        self,
+        data: Iterable[Any],
+        *,
+        epoch_length: int | None = None,
+        drive: Callable[[DrivenData], Any] | None = None,
     ) -> State:
         """Evaluate one pass over ``data``.
 
         Args:
             data: Iterable of batches.
             epoch_length: Batches to use; ``None``: all.
+            drive: A loop of the user's that iterates what it is given and announces
+                each stage by ``runner.call_hook``; it returns the metrics, or has
+                announced them. ``None``: Ignite's loop turns.
 
         Returns:
             Ignite's state; its ``metrics`` holds the values.
@@ -180,14 +188,18 @@ class EvalEngine(EventEngine):
         outer = state.phase
         if leads:
             with self.leading():
-                self._evaluate(data, epoch_length, outer)
+                self._evaluate(data, epoch_length, outer, drive)
         else:
             self.bus.rearm()
-            self._evaluate(data, epoch_length, outer)
+            self._evaluate(data, epoch_length, outer, drive)
         return self.state
 
     def _evaluate(
-        self, data: Iterable[Any], epoch_length: int | None, outer: Phase
+        self,
+        data: Iterable[Any],
+        epoch_length: int | None,
+        outer: Phase,
+        drive: Callable[[DrivenData], Any] | None,
     ) -> None:
         state = self.run_state
         length = _length(data, epoch_length)
@@ -200,18 +212,23 @@ class EvalEngine(EventEngine):
         if nested:  # for who saves from inside
             self.context.outer_randomness = capture_randomness()
         try:
-            self._turn_once(data, length)
+            self._turn_once(data, length, drive)
         except BaseException:
             if nested and state.phase is _PHASES[self.mode]:
                 state.move(outer)  # whoever catches this is in training again
             raise
         finally:
             self.context.outer_randomness = None
-        if self._done == 0:
+        if self._done == 0 and drive is None:
             _refuse_empty(data)
         state.move(outer)
 
-    def _turn_once(self, data: Iterable[Any], length: int | None) -> None:
+    def _turn_once(
+        self,
+        data: Iterable[Any],
+        length: int | None,
+        drive: Callable[[DrivenData], Any] | None,
+    ) -> None:
         state = self.run_state
         with fence(), torch.no_grad(), evaluation_mode(self.model):
             seed_everything(
@@ -219,7 +236,65 @@ class EvalEngine(EventEngine):
             )
             Clock(state).set_evaluation(self, length)
             self.state.dataloader = data
-            self._turn()
+            if drive is None:
+                self._turn()
+            else:
+                self._let(drive, data, length)
+
+    def _let(
+        self, drive: Callable[[DrivenData], Any], data: Any, length: int | None
+    ) -> None:
+        """Let a loop of the user's drive this pass."""
+        self.should_terminate = False
+        self.driving = True
+        try:
+            metrics = drive(DrivenData(data, data, ends=lambda: self._ends(length)))
+        except Leave:
+            metrics = None
+        finally:
+            self.driving = False
+        if isinstance(metrics, Mapping):
+            self.state.metrics = dict(metrics)
+
+    def _ends(self, length: int | None) -> bool:
+        return bool(self.should_terminate) or (
+            length is not None and self._done >= length
+        )
+
+    # -- driven by a loop of the user's ------------------------------------------
+
+    def _calls(self) -> Mapping[str, Callable[..., None]]:
+        mode = self.mode
+        return {
+            f"before_{mode}": partial(self._run_handlers, "STARTED"),
+            f"before_{mode}_epoch": partial(self._run_handlers, "EPOCH_STARTED"),
+            f"before_{mode}_iter": self._begin_iteration,
+            f"after_{mode}_iter": self._end_iteration,
+            f"after_{mode}_epoch": self._end_epoch,
+            f"after_{mode}": partial(self._run_handlers, "COMPLETED"),
+        }
+
+    def _begin_iteration(self, batch_idx: int = 0, data_batch: Any = None) -> None:
+        del batch_idx
+        if self.should_terminate:
+            raise Leave
+        self.state.batch, self.state.output = data_batch, None
+        self.state.iteration = self._done + 1
+        self._on_iteration_started()
+
+    def _end_iteration(
+        self, batch_idx: int = 0, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        del batch_idx
+        if data_batch is not None:
+            self.state.batch = data_batch
+        self.state.output = outputs
+        self._count_batch()
+
+    def _end_epoch(self, metrics: Mapping[str, Any] | None = None) -> None:
+        if metrics is not None:
+            self.state.metrics = dict(metrics)
+        self._run_handlers("EPOCH_COMPLETED", self.state.metrics)
 
     # -- events ------------------------------------------------------------------
 
@@ -249,12 +324,16 @@ class EvalEngine(EventEngine):
         self._run_handlers("ITERATION_STARTED", self._done, self.state.batch)
 
     def _on_iteration_completed(self) -> None:
+        if self.evaluator is not None:
+            batch = self.state.batch
+            self._samples += count_samples(batch)
+            self.evaluator.process(data_samples=self.state.output, data_batch=batch)
+        self._count_batch()
+
+    def _count_batch(self) -> None:
         index = self._done
         self._done += 1
         batch, output = self.state.batch, self.state.output
-        if self.evaluator is not None:
-            self._samples += count_samples(batch)
-            self.evaluator.process(data_samples=output, data_batch=batch)
         run = self.bus.dispatcher("ITERATION_COMPLETED").run
         if run is not None:
             run((self.context, index, batch, output), self._done)

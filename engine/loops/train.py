@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -9,6 +10,7 @@ from attrs import evolve
 from engine.dataset import count_samples, open_cursor
 from engine.errors import StateError
 from engine.loops.context import EngineContext
+from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.dues import pay
 from engine.loops.evaluate import check_has_batches
 from engine.loops.feed import Feed
@@ -29,7 +31,7 @@ from engine.state import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ignite.engine import State
 
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainEngine"]
 
 
-class TrainEngine(SavedEngine):
+class TrainEngine(Driven, SavedEngine):
     """Trains on an Ignite engine.
 
     Ignite's handlers, metrics and events work on it; our hooks, priorities, validation,
@@ -80,6 +82,8 @@ class TrainEngine(SavedEngine):
         self._validations = Validations(self.run_state, self.clock)
         self._requests = Requests()
         self._paused: dict[str, Any] = {}
+        # Of a run that a loop of the user's drives.
+        self._halted = self._announced = self._completed = False
         # Of the running data, so that nothing is looked up per iteration.
         self._pass_length = self._batch_size = self._last_batch_size = 0
         self._dispatch_started = self.bus.dispatcher("ITERATION_STARTED")
@@ -189,32 +193,116 @@ class TrainEngine(SavedEngine):
             StateError: A bound is out of range, or all work is done already.
             DataError: The data is empty, or ends before its length.
         """
+        if self._halted:
+            message = (
+                "this run was interrupted in a loop that drove it: let the same loop "
+                "go on (runner.train())"
+            )
+            raise StateError(message)
         if self._suspended:
             self._check_same_bounds(max_epochs, max_iters)
             with self.leading():
                 self.run_state.move(Phase.TRAINING)
-                self._loop(going_on=True)
+                with self._failures_described():
+                    self._go_on()
+                    self._turn()
             return self.state
         if data is None:
             data = self._no_data(epoch_length)
         self._open(data, max_epochs, max_iters, epoch_length)
         self._count_window()
-        if self._resumed and not self.run_state.has_work():
-            self.context.logger.info(
-                "nothing_to_do",
-                line=f"This run is finished: all of {self.run_state.limits.describe()} "
-                "is done. Raise it to go on.",
-            )
+        if self._is_finished():
             return self.state
         with self.leading():
-            self.run_state.move(Phase.TRAINING)
-            if not self.run_state.started:
-                # Training's random numbers depend on the run's seed alone.
-                seed_everything(derive_seed(self.run_state.seed, Stream.TRAINING))
-            self._resumed = False
-            self.clock.set_counters(self)
-            self._loop()
+            self._begin()
+            with self._failures_described():
+                self._turn()
         return self.state
+
+    @contextmanager
+    def driven(
+        self,
+        data: Iterable[Any],
+        max_epochs: int | None = None,
+        max_iters: int | None = None,
+        epoch_length: int | None = None,
+    ) -> Iterator[DrivenData | None]:
+        """Train, or go on training, by the calls of a loop that runs in the body.
+
+        The loop announces each stage by ``runner.call_hook``, from ``before_train`` to
+        ``after_train``; what it leaves out at either end is added.
+
+        Args:
+            data: Batches; what the body gets iterates them from the run's place on.
+            max_epochs: Epochs in all.
+            max_iters: Iterations in all, instead of ``max_epochs``.
+            epoch_length: Iterations after which the data ends for this epoch; default:
+                the data's length.
+
+        Yields:
+            The data for the loop; ``None`` if all work is done already.
+
+        Raises:
+            StateError: A bound is out of range, or all work is done already.
+            DataError: The data is empty.
+        """
+        going_on = self._halted
+        self._open(data, max_epochs, max_iters, epoch_length)
+        self._count_window()
+        if not going_on and self._is_finished():
+            yield None
+            return
+        with self.leading():
+            self._halted = False
+            if going_on:
+                self.run_state.move(Phase.TRAINING)
+            else:
+                self._begin()
+                self.should_terminate = self.should_terminate_single_epoch = False
+                self._announced = self._completed = False
+            with self._failures_described():
+                self.driving = True
+                try:
+                    if going_on:
+                        self._go_on()
+                        if self.clock.epoch_is_over:
+                            self._end_owed_epoch()
+                    assert self.state.dataloader is not None
+                    yield DrivenData(
+                        self.state.dataloader,
+                        data,
+                        ends=lambda: self._epoch_ends(epoch_length),
+                    )
+                    self._announce()
+                except Leave:
+                    self.logger.debug("the loop was left")
+                finally:
+                    self.driving = False
+                self._leave()
+
+    def _is_finished(self) -> bool:
+        """Whether a resumed run has nothing left to do; then it says so."""
+        if not self._resumed or self.run_state.has_work():
+            return False
+        self.context.logger.info(
+            "nothing_to_do",
+            line=f"This run is finished: all of {self.run_state.limits.describe()} "
+            "is done. Raise it to go on.",
+        )
+        return True
+
+    def _begin(self) -> None:
+        self.run_state.move(Phase.TRAINING)
+        if not self.run_state.started:
+            # Training's random numbers depend on the run's seed alone.
+            seed_everything(derive_seed(self.run_state.seed, Stream.TRAINING))
+        self._resumed = False
+        self.clock.set_counters(self)
+
+    def _go_on(self) -> None:
+        """After an interrupt: what was left unpaid comes first."""
+        restore_randomness(self._paused)
+        self._pay_dues()
 
     def _check_same_bounds(self, max_epochs: int | None, max_iters: int | None) -> None:
         limits = self.run_state.limits
@@ -275,15 +363,13 @@ class TrainEngine(SavedEngine):
             total = length * (self.clock.max_epochs or 0)
             count(self.parts.model, self.run_state.iteration, total or -1)
 
-    def _loop(self, *, going_on: bool = False) -> None:
-        """Let the loop turn until it ends or is interrupted."""
+    @contextmanager
+    def _failures_described(self) -> Iterator[None]:
+        """While the body trains: watch the optimizers, tell how far it came."""
         state = self.run_state
         try:
             with watch_optimizers(self.parts, state.progress, self.bus, self.context):
-                if going_on:  # what the interrupt left unpaid comes first
-                    restore_randomness(self._paused)
-                    self._pay_dues()
-                self._turn()
+                yield
         except BaseException as error:
             error.add_note(self._describe_failure())
             raise
@@ -298,6 +384,106 @@ class TrainEngine(SavedEngine):
             " Nothing is saved from an iteration that failed; resume from the newest "
             "checkpoint."
         )
+
+    # -- driven by a loop of the user's ------------------------------------------
+
+    @property
+    def _suspended(self) -> bool:
+        return self._halted or super()._suspended
+
+    def _start_anew(self) -> None:
+        self._halted = False
+        super()._start_anew()
+
+    def _calls(self) -> Mapping[str, Callable[..., None]]:
+        return {
+            "before_train": self._announce,
+            "before_train_epoch": self._begin_epoch,
+            "before_train_iter": self._begin_iteration,
+            "after_train_iter": self._end_iteration,
+            "after_train_epoch": self._end_epoch,
+            "after_train": self._end_training,
+        }
+
+    def _announce(self) -> None:
+        """Begin training, once, whether the loop says so or not."""
+        if not self._announced:
+            self._announced = True
+            self._on_started()
+
+    def _check_goes_on(self) -> None:
+        self._announce()
+        if self.should_terminate or self.should_interrupt:
+            raise Leave
+
+    def _begin_epoch(self) -> None:
+        self._check_goes_on()
+        if self.run_state.limits.reached(self.run_state.progress):
+            raise Leave
+        self.clock.show_epoch(self)
+        self._on_epoch_started()
+
+    def _begin_iteration(self, batch_idx: int = 0, data_batch: Any = None) -> None:
+        # The place in the epoch is the state's: a loop that was resumed counts from 0.
+        del batch_idx
+        self._check_goes_on()
+        self.clock.show_iteration(self)
+        self.state.batch, self.state.output = data_batch, None
+        self._on_iteration_started()
+
+    def _end_iteration(
+        self, batch_idx: int = 0, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        del batch_idx
+        if data_batch is not None:
+            self.state.batch = data_batch
+        self.state.output = outputs
+        self._on_iteration_completed()
+
+    def _end_epoch(self) -> None:
+        self._check_goes_on()
+        cut, self.should_terminate_single_epoch = (
+            self.should_terminate_single_epoch,
+            False,
+        )
+        progress = self.run_state.progress
+        if cut:
+            self._on_epoch_cut(progress.epoch_iteration)
+        elif progress.pass_batch and self.run_state.limits.max_iters is None:
+            # A loop that leaves a pass before its end begins the next one.
+            progress.finish_pass()
+        if cut != "skip_epoch_completed":
+            self._on_epoch_completed()
+
+    def _end_training(self) -> None:
+        self._announce()
+        if self.should_interrupt:
+            raise Leave
+        if not self._completed:
+            self._completed = True
+            self._on_completed()
+
+    def _epoch_ends(self, epoch_length: int | None) -> bool:
+        done = self.run_state.progress.epoch_iteration
+        bounded = self.run_state.limits.max_iters is None
+        return bool(
+            self.should_terminate_single_epoch
+            or self.should_terminate
+            or self.should_interrupt
+            or (bounded and epoch_length is not None and done >= epoch_length)
+        )
+
+    def _leave(self) -> None:
+        """The loop has returned, or was left: end the run, or halt it."""
+        if self.should_interrupt:
+            self.should_interrupt = False
+            self._halted = True
+            self._on_interrupt()
+            return
+        ended, self.should_terminate = self.should_terminate, False
+        if not self._completed and ended != "skip_completed":
+            self._completed = True
+            self._on_completed()
 
     def set_data(self, data: Iterable[Any]) -> None:
         """Read from other data from the next batch on, beginning a pass over it.

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from engine.dataset import data_length
 from engine.errors import ConfigError
+from engine.loops.base_loop import BaseLoop, turns_itself
+from engine.loops.driven import Leave
 from engine.loops.interval import ValidationPlan
 from engine.registry import LOOPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["BaseLoop", "EpochBasedTrainLoop", "IterBasedTrainLoop"]
-
-
-class BaseLoop(ABC):
-    """Something that the Runner runs over data.
-
-    Args:
-        runner: The Runner.
-        dataloader: The data.
-    """
-
-    def __init__(self, runner: Any, dataloader: Iterable[Any]) -> None:
-        self._runner = runner
-        self.dataloader = dataloader
-
-    @property
-    def runner(self) -> Any:
-        """The Runner."""
-        return self._runner
-
-    @abstractmethod
-    def run(self) -> Any:
-        """Run it."""
+__all__ = ["EpochBasedTrainLoop", "IterBasedTrainLoop"]
 
 
 class _TrainLoop(BaseLoop):
@@ -47,6 +27,8 @@ class _TrainLoop(BaseLoop):
         plan: When validations are due.
         val_at_start: Also validate before the first iteration.
     """
+
+    mode = "train"
 
     def __init__(
         self,
@@ -92,14 +74,67 @@ class _TrainLoop(BaseLoop):
     def stop_training(self, value: bool) -> None:
         self._runner.trainer.stop_training = value
 
-    def _run(self, **bound: int) -> Any:
+    # -- MMEngine's own counters, which its loops' subclasses use ------------------
+
+    @property
+    def _epoch(self) -> int:
+        return int(self._runner.state.epoch)
+
+    @_epoch.setter
+    def _epoch(self, value: int) -> None:
+        self._agree("epoch", value, self._runner.state.epoch)
+
+    @property
+    def _iter(self) -> int:
+        return int(self._runner.state.iteration)
+
+    @_iter.setter
+    def _iter(self, value: int) -> None:
+        self._agree("iter", value, self._runner.state.iteration)
+
+    @property
+    def _max_epochs(self) -> int:
+        return int(self.max_epochs)
+
+    @property
+    def _max_iters(self) -> int:
+        return int(self.max_iters)
+
+    @property
+    @abstractmethod
+    def max_epochs(self) -> int:
+        """Epochs in all."""
+
+    @property
+    @abstractmethod
+    def max_iters(self) -> int:
+        """Iterations in all."""
+
+    def _agree(self, name: str, value: int, done: int) -> None:
+        # The state counts: `self._iter += 1` after after_train_iter says what it knows.
+        if value not in (done, done + 1):
+            message = (
+                f"{type(self).__name__}._{name} = {value}: the run's state counts, and "
+                f"{done} are done. Announce each stage by runner.call_hook instead."
+            )
+            raise ConfigError(message)
+
+    # -- running -----------------------------------------------------------------
+
+    def plan_validation(self) -> None:
+        """Let the trainer validate when it is due, at its safe points."""
         runner = self._runner
         if runner.val_loop is not None:
             runner.trainer.plan_validation(
-                runner.val_loop.run, self.plan, at_start=self.val_at_start
+                runner.val_loop.run,
+                self.plan,
+                at_start=self.val_at_start,
             )
-        runner.trainer.run(self.dataloader, **bound)
-        return runner.model
+
+    def _turn(self, **bound: int | None) -> Any:
+        """Let Ignite's loop turn."""
+        self._runner.trainer.run(self.dataloader, **bound)
+        return self._runner.model
 
 
 @LOOPS.register_module()
@@ -136,16 +171,53 @@ class EpochBasedTrainLoop(_TrainLoop):
             dynamic_intervals=dynamic_intervals or (),
         )
         super().__init__(runner, dataloader, plan, val_at_start=val_at_start)
-        self.max_epochs = _limit("max_epochs", max_epochs)
+        self._bound_epochs = _limit("max_epochs", max_epochs)
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs in all."""
+        return self._bound_epochs
 
     @property
     def max_iters(self) -> int:
         """Iterations in all; 0 for data without a length."""
-        return self.max_epochs * (data_length(self.dataloader) or 0)
+        length = data_length(self.dataloader) or 0
+        limit = self.batch_limit
+        return self.max_epochs * (length if limit is None else min(length, limit))
 
+    @turns_itself
     def run(self) -> Any:
         """Train; returns the model."""
-        return self._run(max_epochs=self.max_epochs)
+        self.plan_validation()
+        if self.leads():  # the run of a subclass calls this one
+            return self._drive()
+        mine, cls = EpochBasedTrainLoop, type(self)
+        if (cls.run_epoch, cls.run_iter) != (mine.run_epoch, mine.run_iter):
+            return self.lead(self._drive)
+        return self._turn(max_epochs=self.max_epochs, epoch_length=_at_most(self))
+
+    def _drive(self) -> None:
+        self._runner.call_hook("before_train")
+        while self._epoch < self.max_epochs and not self.stop_training:
+            self.run_epoch()
+        self._runner.call_hook("after_train")
+
+    def run_epoch(self) -> None:
+        """Train one epoch; a loop of one's own may override it, in MMEngine's way."""
+        self._runner.call_hook("before_train_epoch")
+        self._runner.model.train()
+        for index, batch in enumerate(self.dataloader):
+            self.run_iter(index, batch)
+        self._runner.call_hook("after_train_epoch")
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Train on one batch; a loop of one's own may override it, likewise.
+
+        Args:
+            idx: Index of the batch in what this call of ``run_epoch`` iterates.
+            data_batch: The batch.
+        """
+        _train_on(self._runner, idx, data_batch)
 
 
 @LOOPS.register_module()
@@ -167,8 +239,6 @@ class IterBasedTrainLoop(_TrainLoop):
         ConfigError: A number is out of range.
     """
 
-    max_epochs = 1
-
     def __init__(
         self,
         runner: Any,
@@ -186,11 +256,84 @@ class IterBasedTrainLoop(_TrainLoop):
             dynamic_intervals=dynamic_intervals or (),
         )
         super().__init__(runner, dataloader, plan, val_at_start=val_at_start)
-        self.max_iters = _limit("max_iters", max_iters)
+        self._batches: Iterator[Any] | None = None
+        self._batches_of: Any = None
+        self._bound_iters = _limit("max_iters", max_iters)
 
+    @property
+    def max_epochs(self) -> int:
+        """The whole run is one epoch."""
+        return 1
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations in all."""
+        limit = self.batch_limit
+        return self._bound_iters if limit is None else min(self._bound_iters, limit)
+
+    @turns_itself
     def run(self) -> Any:
         """Train; returns the model."""
-        return self._run(max_iters=self.max_iters)
+        self.plan_validation()
+        if self.leads():  # the run of a subclass calls this one
+            return self._drive()
+        if type(self).run_iter is not IterBasedTrainLoop.run_iter:
+            return self.lead(self._drive)
+        return self._turn(max_iters=self.max_iters)
+
+    @property
+    def dataloader_iterator(self) -> Iterator[Any]:
+        """The batches from the run's place on, without end; one for each run."""
+        if self._batches is None or self._batches_of is not self.dataloader:
+            self._batches_of = self.dataloader
+            self._batches = _endless(self.dataloader)
+        return self._batches
+
+    def _drive(self) -> None:
+        call = self._runner.call_hook
+        call("before_train")
+        call("before_train_epoch")
+        self._runner.model.train()
+        while self._iter < self.max_iters and not self.stop_training:
+            self.run_iter(next(self.dataloader_iterator))
+        call("after_train_epoch")
+        call("after_train")
+
+    def run_iter(self, data_batch: Any) -> None:
+        """Train on one batch; a loop of one's own may override it, in MMEngine's way.
+
+        Args:
+            data_batch: The batch.
+        """
+        _train_on(self._runner, self._iter, data_batch)
+
+    def _bound(self) -> dict[str, int]:
+        return {"max_iters": self.max_iters}
+
+
+def _train_on(runner: Any, index: int, batch: Any) -> None:
+    runner.call_hook("before_train_iter", batch_idx=index, data_batch=batch)
+    outputs = runner.model.train_step(batch, optim_wrapper=runner.optim_wrapper)
+    runner.call_hook(
+        "after_train_iter", batch_idx=index, data_batch=batch, outputs=outputs
+    )
+
+
+def _at_most(loop: EpochBasedTrainLoop) -> int | None:
+    """Batches of an epoch, if the Runner limits them."""
+    limit: int | None = loop.batch_limit
+    length = data_length(loop.dataloader)
+    return limit if limit is None or length is None else min(limit, length)
+
+
+def _endless(data: Iterable[Any]) -> Iterator[Any]:
+    while True:
+        empty = True
+        for batch in data:
+            empty = False
+            yield batch
+        if empty:  # the run ends or halts here, and the data with it
+            raise Leave
 
 
 def _limit(name: str, value: object) -> int:

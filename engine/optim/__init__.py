@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.optim.accumulation import ends_window, optimizer_steps, window_length
 from engine.optim.optimizers import register_torch_optimizers
+from engine.optim.scale_lr import lr_ratio, scale_lr
 from engine.optim.scheduler import (
     CosineAnnealingLR,
     CosineAnnealingMomentum,
@@ -35,7 +36,9 @@ __all__ = [
     "OptimWrapper",
     "_ParamScheduler",
     "ends_window",
+    "lr_ratio",
     "optimizer_steps",
     "register_torch_optimizers",
+    "scale_lr",
     "window_length",
 ]

@@ -10,6 +10,7 @@ from engine.loops import (
     TestLoop,
     ValLoop,
 )
+from engine.runner.fast_dev_run import fast_dev_run
 from engine.runner.runner import Runner
 from engine.state import set_random_seed
 
@@ -22,6 +23,7 @@ __all__ = [
     "Runner",
     "TestLoop",
     "ValLoop",
+    "fast_dev_run",
     "find_latest_checkpoint",
     "get_priority",
     "load_checkpoint",

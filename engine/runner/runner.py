@@ -6,25 +6,21 @@ import inspect
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
 
 from engine.build import (
-    build_dataloader,
-    build_eval_loop,
-    build_evaluator,
+    RunParts,
+    at,
     build_hook,
-    build_log_processor,
-    build_model,
-    build_optim_wrapper,
-    build_param_schedulers,
-    build_train_loop,
-    build_visualizer,
     check_groups,
+    compile_model,
     default_hooks,
+    located,
     require_group,
+    unwrap,
 )
 from engine.checkpoint import (
     Store,
@@ -33,22 +29,23 @@ from engine.checkpoint import (
     load_checkpoint,
     read,
 )
-from engine.dist import get_rank, get_world_size
+from engine.dist import is_main_process
 from engine.errors import ConfigError, did_you_mean
-from engine.hooks import Hook, HookSet
-from engine.logging import build_logger
+from engine.hooks import HookSet
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step
+from engine.registry import RUNNERS
+from engine.runner.arguments import as_config, pick_arguments, read_config
+from engine.runner.builders import RunnerBuilders
+from engine.runner.environment import describe_environment
 from engine.runner.folders import log_folder, make_folder
 from engine.state import (
     DueKind,
-    MessageHub,
     RunState,
     Stream,
     derive_seed,
     fence,
     seed_everything,
-    set_random_seed,
 )
 from engine.version import __version__
 
@@ -60,7 +57,8 @@ if TYPE_CHECKING:
 __all__ = ["Runner"]
 
 
-class Runner:
+@RUNNERS.register_module()
+class Runner(RunnerBuilders):
     """Trains, validates and tests a model by specs or finished objects.
 
     Parts are built when they are first needed: ``test()`` opens no training data. The
@@ -78,22 +76,32 @@ class Runner:
             ``val_at_start``; a loop, or a spec of one.
         val_cfg: ``{}``, a loop, or a spec of one.
         test_cfg: Likewise.
+        auto_scale_lr: ``enable`` and ``base_batch_size``: with other batches the
+            learning rate is multiplied by (processes x batch) / base.
         optim_wrapper: An ``OptimWrapper``, a torch optimizer, or a spec.
         param_scheduler: Schedules or their specs; one or a list.
         val_evaluator: An evaluator, a metric, a spec, or a list.
         test_evaluator: Likewise.
         default_hooks: Changes to the default hooks by name; ``None`` removes one.
         custom_hooks: Further hooks or their specs.
+        data_preprocessor: Goes into a model's spec that has none.
         load_from: A checkpoint: its weights, or with ``resume`` all of it.
         resume: Go on from ``load_from``, or without it from the newest good checkpoint
             in ``work_dir``; a new run begins if there is none.
+        launcher: How the processes were started: ``"none"``, this one by hand.
+        env_cfg: Settings of the process: ``cudnn_benchmark``, ``mp_cfg``
+            (``mp_start_method``, ``opencv_num_threads``), ``dist_cfg`` (``backend``,
+            ``timeout``), ``resource_limit`` (open files).
         log_processor: Formats log lines; an object or a spec.
         log_level: Lowest level that is logged.
         visualizer: Writes scalars; an object or a spec.
+        default_scope: Scope whose registries are asked first.
         randomness: ``seed`` (``None`` draws one), ``diff_rank_seed``,
             ``deterministic``.
         experiment_name: The run's name; the start's time is added.
-        cfg: The config that this was made from; it goes into checkpoints as text.
+        cfg: The config that this was made from; it goes into checkpoints as text, and
+            into the work dir. Its ``compile``, ``sync_bn``, ``model_wrapper_cfg`` and
+            ``find_unused_parameters`` are heeded.
 
     Raises:
         ConfigError: Arguments contradict each other, or the work dir cannot be written.
@@ -110,101 +118,97 @@ class Runner:
         train_cfg: Any = None,
         val_cfg: Any = None,
         test_cfg: Any = None,
+        auto_scale_lr: Mapping[str, Any] | None = None,
         optim_wrapper: Any = None,
         param_scheduler: Any = None,
         val_evaluator: Any = None,
         test_evaluator: Any = None,
         default_hooks: Mapping[str, Any] | None = None,
         custom_hooks: Sequence[Any] | None = None,
+        data_preprocessor: Any = None,
         load_from: str | os.PathLike[str] | None = None,
         resume: bool = False,
+        launcher: str = "none",
+        env_cfg: Mapping[str, Any] | None = None,
         log_processor: Any = None,
         log_level: str = "INFO",
         visualizer: Any = None,
+        default_scope: str | None = "engine",
         randomness: Mapping[str, Any] | None = None,
         experiment_name: str | None = None,
         cfg: Any = None,
     ) -> None:
-        self._specs = {
+        given = {
             "train_dataloader": train_dataloader,
             "val_dataloader": val_dataloader,
             "test_dataloader": test_dataloader,
             "train_cfg": train_cfg,
             "val_cfg": val_cfg,
             "test_cfg": test_cfg,
+            "auto_scale_lr": auto_scale_lr,
             "optim_wrapper": optim_wrapper,
             "param_scheduler": param_scheduler,
             "val_evaluator": val_evaluator,
             "test_evaluator": test_evaluator,
         }
-        check_groups(self._specs)
+        check_groups(given)
         if not isinstance(resume, bool):
             message = f"resume={resume!r}: give True or False"
             raise ConfigError(message)
-        self.cfg = cfg
+        _check_launcher(launcher)
+        self.parts = RunParts(given=given, builder=self)
+        self.cfg = as_config(cfg)
+        self.batch_limit: int | None = None
+        """At most so many batches of each loader: for trying a config out."""
         self._load_from = None if load_from is None else Path(load_from)
         self._resume = resume
-        self._initialized = False
+        self._initialized = self._compiled = False
         self._has_weights = False  # for val() and test(): loaded, trained or resumed
         self._has_run = False  # for train(): what load_from and resume say is done
+        self._default_scope = default_scope
         self.outer_randomness: dict[str, Any] | None = None
         self._randomness = _check_randomness(randomness)
-        try:
-            seed = set_random_seed(**self._randomness, rank=get_rank())
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
+        with located(self.cfg):
+            self.setup_env(env_cfg)
+            seed = self.set_randomness(**self._randomness)
         self._work_dir = make_folder(work_dir)
         self.timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
         self._log_dir = log_folder(self._work_dir, self.timestamp)
         self.experiment_name = _experiment_name(experiment_name, cfg, self.timestamp)
-        self.state = RunState(seed=seed, hub=MessageHub(self.experiment_name))
-        self.logger = build_logger(
-            self.experiment_name,
-            level=log_level,
-            json_path=self._log_dir / f"{self._log_dir.name}.log.jsonl",
-            rank=get_rank(),
-        )
-        self.log_processor = build_log_processor(
-            log_processor, by_epoch=not _bounded_by_iters(train_cfg)
-        )
-        self.visualizer = build_visualizer(visualizer, save_dir=self._log_dir)
-        self.model: nn.Module = build_model(model)
-        self.train_loop: Any = None
-        self.val_loop: Any = None
-        self.test_loop: Any = None
-        self.optim_wrapper: Any = None
-        self.param_schedulers: list[Any] = []
-        self._make_engines()
-        self.register_default_hooks(default_hooks)
-        self.register_custom_hooks(custom_hooks)
+        self.state = RunState(seed=seed, hub=self.build_message_hub())
+        self.logger = self.build_logger(log_level)
+        with self._building():
+            with at("log_processor"):
+                self.log_processor = self.build_log_processor(log_processor)
+            with at("visualizer"):
+                self.visualizer = self.build_visualizer(visualizer)
+            with at("model"):
+                built = self.build_model(_with_preprocessor(model, data_preprocessor))
+                self._model_name = type(unwrap(built)).__name__
+            with at("model_wrapper_cfg"):
+                self.model: nn.Module = self.wrap_model(
+                    self.cfg.get("model_wrapper_cfg"), built
+                )
+            self._make_engines()
+            self.register_hooks(default_hooks, custom_hooks)
+        self._log_environment()
+        self.dump_config()
 
     @classmethod
-    def from_cfg(cls, cfg: Mapping[str, Any]) -> Runner:
-        """A Runner from a mapping of its arguments.
+    def from_cfg(cls, cfg: Mapping[str, Any] | str | os.PathLike[str]) -> Self:
+        """A Runner from a config.
 
         Args:
-            cfg: Mapping; it is not changed, and is kept as the Runner's ``cfg``.
+            cfg: A ``Config``, a mapping, or a config file's path. Entries named like
+                an argument of the Runner are that; others are your own business, as
+                long as they are not nearly named like one. It is not changed, and is
+                kept as the Runner's ``cfg``.
 
         Raises:
-            ConfigError: A key is no argument, or ``model`` or ``work_dir`` is missing.
+            ConfigError: A key is misspelt, or ``model`` or ``work_dir`` is missing.
         """
-        known = [
-            name
-            for name, parameter in inspect.signature(cls).parameters.items()
-            if parameter.kind is not parameter.VAR_KEYWORD
-        ]
-        for key in cfg:
-            if key not in known:
-                message = (
-                    f"the config: Runner has no argument {key!r}."
-                    f"{did_you_mean(key, known)}"
-                )
-                raise ConfigError(message)
-        missing = [name for name in ("model", "work_dir") if name not in cfg]
-        if missing:
-            message = f"the config lacks {' and '.join(missing)}"
-            raise ConfigError(message)
-        return cls(**{"cfg": cfg, **cfg})
+        config = read_config(cfg)
+        return cls(**pick_arguments(config, argument_names()), cfg=config)
 
     def _make_engines(self) -> None:
         """Make the three Ignite engines, so that handlers can be attached at once."""
@@ -235,120 +239,6 @@ class Runner:
     def _train_step(self, _: TrainEngine, batch: Any) -> Any:
         return self.model.train_step(batch, optim_wrapper=self.optim_wrapper)  # type: ignore[operator]  # required before
 
-    # -- where the run is --------------------------------------------------------
-
-    @property
-    def epoch(self) -> int:
-        """Index of the one in progress while its handlers run, else epochs done."""
-        return self.clock.epoch
-
-    @property
-    def iter(self) -> int:
-        """Index of the one in progress while its handlers run, else iterations done."""
-        return self.clock.iter
-
-    @property
-    def max_epochs(self) -> int:
-        """Epochs to train; 1 in a run bounded by iterations or without training."""
-        return 1 if self.train_loop is None else int(self.train_loop.max_epochs)
-
-    @property
-    def max_iters(self) -> int:
-        """Iterations to train; 0 without training or a length."""
-        return 0 if self.train_loop is None else int(self.train_loop.max_iters)
-
-    @property
-    def message_hub(self) -> MessageHub:
-        """Scalars and facts of the run."""
-        return self.state.hub
-
-    @property
-    def seed(self) -> int:
-        """The run's seed."""
-        return self.state.seed
-
-    @property
-    def deterministic(self) -> bool:
-        """Whether torch uses deterministic operations only."""
-        return bool(self._randomness["deterministic"])
-
-    # -- what the run is ---------------------------------------------------------
-
-    @property
-    def work_dir(self) -> Path:
-        """Folder for checkpoints."""
-        return self._work_dir
-
-    @property
-    def log_dir(self) -> Path:
-        """Folder for this start's logs."""
-        return self._log_dir
-
-    @property
-    def model_name(self) -> str:
-        """Name of the model's class."""
-        return type(self.model).__name__
-
-    @property
-    def hooks(self) -> list[Hook]:
-        """All hooks in running order."""
-        return self.hook_set.hooks
-
-    @property
-    def launcher(self) -> str:
-        """How processes were started: this Runner runs in one, started by hand."""
-        return "none"
-
-    @property
-    def rank(self) -> int:
-        """This process's rank."""
-        return get_rank()
-
-    @property
-    def world_size(self) -> int:
-        """Processes in the run."""
-        return get_world_size()
-
-    @property
-    def distributed(self) -> bool:
-        """Whether there are several processes."""
-        return self.world_size > 1
-
-    @property
-    def train_dataloader(self) -> Any:
-        """The training loader; ``None`` until training needs it."""
-        return getattr(self.train_loop, "dataloader", None)
-
-    @property
-    def val_dataloader(self) -> Any:
-        """The validation loader; ``None`` until a validation needs it."""
-        return getattr(self.val_loop, "dataloader", None)
-
-    @property
-    def test_dataloader(self) -> Any:
-        """The test loader; ``None`` until a test needs it."""
-        return getattr(self.test_loop, "dataloader", None)
-
-    @property
-    def val_evaluator(self) -> Any:
-        """The validation's evaluator; ``None`` until a validation needs it."""
-        return getattr(self.val_loop, "evaluator", None)
-
-    @property
-    def test_evaluator(self) -> Any:
-        """The test's evaluator; ``None`` until a test needs it."""
-        return getattr(self.test_loop, "evaluator", None)
-
-    @property
-    def val_interval(self) -> int:
-        """Epochs (or iterations) between validations; 1 without training."""
-        return 1 if self.train_loop is None else int(self.train_loop.val_interval)
-
-    @property
-    def val_begin(self) -> int:
-        """The first epoch (or iteration) before a validation; 1 without training."""
-        return 1 if self.train_loop is None else int(self.train_loop.val_begin)
-
     # -- running -----------------------------------------------------------------
 
     def train(self) -> nn.Module:
@@ -362,15 +252,16 @@ class Runner:
             ModelError: The model lacks a step that is needed.
             CheckpointError: What is to be loaded cannot be.
         """
-        require_group("train", self._specs)
+        require_group("train", self.parts.given)
         require_step(self.model, "train_step")
-        if self._specs["val_dataloader"] is not None:
+        if self.parts.given["val_dataloader"] is not None:
             require_step(self.model, "val_step")
         self._build_training()
         with self.trainer.leading():
             self._log_hooks()
             self._init_weights()
-            self._load_or_resume()
+            self.load_or_resume()
+            self._compile()
             if not self.state.started:
                 self.model.train()
             self._log_start()
@@ -387,13 +278,15 @@ class Runner:
             ConfigError: Parts for validation are missing or cannot be built.
             ModelError: The model lacks ``val_step``.
         """
-        require_group("val", self._specs)
+        require_group("val", self.parts.given)
         require_step(self.model, "val_step")
-        self._build_validation()
+        with self._building():
+            loop = self.parts.need_val_loop()
         with self.validator.leading():
             self._init_weights()
             self._load_weights()
-            metrics: dict[str, Any] = self.val_loop.run()
+            self._compile()
+            metrics: dict[str, Any] = loop.run()
         return metrics
 
     def test(self) -> dict[str, Any]:
@@ -406,43 +299,49 @@ class Runner:
             ConfigError: Parts for testing are missing or cannot be built.
             ModelError: The model lacks ``test_step``.
         """
-        require_group("test", self._specs)
+        require_group("test", self.parts.given)
         require_step(self.model, "test_step")
-        if self.test_loop is None:
-            self.test_loop = self.build_test_loop(self._specs["test_cfg"])
+        with self._building():
+            loop = self.parts.need_test_loop()
         with self.tester.leading():
             self._init_weights()
             self._load_weights()
-            metrics: dict[str, Any] = self.test_loop.run()
+            self._compile()
+            metrics: dict[str, Any] = loop.run()
         return metrics
 
     def _build_training(self) -> None:
-        """Build what training needs, once, in this order."""
-        if self.train_loop is None:
-            self.train_loop = self.build_train_loop(self._specs["train_cfg"])
-        if self.optim_wrapper is None:
-            self.optim_wrapper = self.build_optim_wrapper(self._specs["optim_wrapper"])
-            self.optim_wrapper.report = self.message_hub.update_scalar
-            self.param_schedulers = self.build_param_scheduler(
-                self._specs["param_scheduler"]
-            )
-            self.trainer.track(
-                model=self.model,
-                optimizer=self.optim_wrapper,
-                param_schedulers=self.param_schedulers,
-            )
-        self._build_validation()
+        with self._building():
+            new = self.parts.need_training()
+        if not new:
+            return
+        self.optim_wrapper.report = self.message_hub.update_scalar
+        self.trainer.track(
+            model=unwrap(self.model),
+            optimizer=self.optim_wrapper,
+            param_schedulers=self.param_schedulers,
+        )
 
-    def _build_validation(self) -> None:
-        if self.val_loop is None and self._specs["val_dataloader"] is not None:
-            self.val_loop = self.build_val_loop(self._specs["val_cfg"])
+    def _compile(self) -> None:
+        """Compile the model's step if the config asks for it, once."""
+        if self._compiled:
+            return
+        self._compiled = True
+        options = self.cfg.get("compile")
+        if compile_model(unwrap(self.model), options):
+            self.logger.info(
+                "compiled",
+                line=f"The model's step is compiled by torch.compile ({options}); the "
+                "first iterations take longer",
+                options=str(options),
+            )
 
     def _init_weights(self) -> None:
         """Let the model initialize its weights: once, before any are loaded."""
         if self._initialized or self._has_weights:
             return
         self._initialized = True
-        init = getattr(self.model, "init_weights", None)
+        init = getattr(unwrap(self.model), "init_weights", None)
         if callable(init):
             with fence():  # from the run's seed, whatever was drawn since
                 seed_everything(derive_seed(self.seed, Stream.INITIALIZATION))
@@ -467,56 +366,6 @@ class Runner:
             log_dir=str(self.log_dir),
         )
 
-    # -- building ----------------------------------------------------------------
-
-    def build_dataloader(self, dataloader: Any, seed: int | None = None) -> Any:
-        """A dataloader from its spec; its samplers get ``seed`` or the run's."""
-        return build_dataloader(dataloader, seed=self.seed if seed is None else seed)
-
-    def build_train_loop(self, loop: Any) -> Any:
-        """The training loop with its data."""
-        loader = self.build_dataloader(self._specs["train_dataloader"])
-        return build_train_loop(loop, self, loader)
-
-    def build_val_loop(self, loop: Any) -> Any:
-        """The validation loop with its data and evaluator."""
-        return build_eval_loop(
-            loop,
-            self,
-            self.build_dataloader(self._specs["val_dataloader"]),
-            self.build_evaluator(self._specs["val_evaluator"]),
-            default="ValLoop",
-            where="val_cfg",
-        )
-
-    def build_test_loop(self, loop: Any) -> Any:
-        """The test loop with its data and evaluator."""
-        return build_eval_loop(
-            loop,
-            self,
-            self.build_dataloader(self._specs["test_dataloader"]),
-            self.build_evaluator(self._specs["test_evaluator"]),
-            default="TestLoop",
-            where="test_cfg",
-        )
-
-    def build_evaluator(self, evaluator: Any) -> Any:
-        """An evaluator from its spec."""
-        return build_evaluator(evaluator)
-
-    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
-        """An optimizer wrapper around the model's parameters."""
-        return build_optim_wrapper(self.model, optim_wrapper)
-
-    def build_param_scheduler(self, scheduler: Any) -> list[Any]:
-        """Schedules that act on the optimizer wrapper."""
-        return build_param_schedulers(
-            scheduler,
-            self.optim_wrapper,
-            max_epochs=self.max_epochs,
-            max_iters=self.max_iters,
-        )
-
     # -- hooks -------------------------------------------------------------------
 
     def register_hook(
@@ -534,11 +383,21 @@ class Runner:
         built, own = build_hook(hook, "register_hook()")
         self.hook_set.add(built, own if priority is None else priority)
 
+    def register_hooks(
+        self,
+        default_hooks: Mapping[str, Any] | None = None,
+        custom_hooks: Sequence[Any] | None = None,
+    ) -> None:
+        """Register the default hooks, with changes, then further ones."""
+        self.register_default_hooks(default_hooks)
+        self.register_custom_hooks(custom_hooks)
+
     def register_default_hooks(self, hooks: Mapping[str, Any] | None = None) -> None:
         """Register the default hooks with changes by name; ``None`` removes one."""
         for name, hook in default_hooks(hooks):
-            built, priority = build_hook(hook, f"default_hooks[{name!r}]")
-            self.hook_set.add(built, priority, name)
+            with at("default_hooks", name):
+                built, priority = build_hook(hook, f"default_hooks.{name}")
+                self.hook_set.add(built, priority, name)
 
     def register_custom_hooks(self, hooks: Sequence[Any] | None) -> None:
         """Register further hooks or their specs."""
@@ -546,11 +405,19 @@ class Runner:
             message = f"custom_hooks: expected a list, found a {type(hooks).__name__}"
             raise ConfigError(message)
         for index, hook in enumerate(hooks or ()):
-            built, priority = build_hook(hook, f"custom_hooks[{index}]")
-            self.hook_set.add(built, priority)
+            with at("custom_hooks", index):
+                built, priority = build_hook(hook, f"custom_hooks[{index}]")
+                self.hook_set.add(built, priority)
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Call a method of that name on each hook that has it, in order."""
+        """Call a method of that name on each hook that has it, in order.
+
+        From a loop that drives its engine, an event's name is that event: it is
+        counted, and all its handlers run.
+        """
+        for engine in (self.trainer, self.validator, self.tester):
+            if engine.take_call(fn_name, kwargs):
+                return
         self.hook_set.call(fn_name, **kwargs)
 
     def get_hooks_info(self) -> str:
@@ -576,6 +443,7 @@ class Runner:
         save_optimizer: bool = True,
         save_param_scheduler: bool = True,
         meta: Mapping[str, Any] | None = None,
+        by_epoch: bool = True,
     ) -> Path:
         """Write a checkpoint; see ``TrainEngine.save_checkpoint``.
 
@@ -585,10 +453,12 @@ class Runner:
             save_optimizer: Without it the run cannot go on exactly.
             save_param_scheduler: Likewise.
             meta: Facts to add to its ``meta``.
+            by_epoch: MMEngine's; what is saved is the same, since both counters are.
 
         Raises:
             CheckpointError: It could not be written.
         """
+        del by_epoch
         return self.trainer.save_checkpoint(
             Path(out_dir) / filename,
             meta={**self._meta(), **(meta or {})},
@@ -597,11 +467,12 @@ class Runner:
         )
 
     def _meta(self) -> dict[str, Any]:
-        dataset = getattr(self.train_dataloader, "dataset", None)
+        loader = getattr(self.parts.train_loop, "dataloader", None)
+        dataset = getattr(loader, "dataset", None)
         return {
             "experiment_name": self.experiment_name,
             "engine_version": __version__,
-            "cfg": "" if self.cfg is None else str(self.cfg),
+            "cfg": self.cfg.pretty_text if len(self.cfg) else "",
             "dataset_meta": str(getattr(dataset, "metainfo", "")),
         }
 
@@ -614,7 +485,12 @@ class Runner:
     ) -> dict[str, Any]:
         """Load weights alone; see ``engine.checkpoint.load_checkpoint``."""
         checkpoint = load_checkpoint(
-            self.model, filename, map_location, strict, self.logger, revise_keys
+            unwrap(self.model),
+            filename,
+            map_location,
+            strict,
+            self.logger,
+            revise_keys,
         )
         self._has_weights = True
         self.logger.info(
@@ -642,7 +518,7 @@ class Runner:
             ConfigError: Parts for training are missing.
             CheckpointError: It cannot be read, or does not fit this run.
         """
-        require_group("train", self._specs)
+        require_group("train", self.parts.given)
         if map_location == "default":
             map_location = next(
                 (one.device for one in self.model.parameters()), torch.device("cpu")
@@ -654,7 +530,7 @@ class Runner:
             resume_param_scheduler=resume_param_scheduler,
         )
 
-    def _load_or_resume(self) -> None:
+    def load_or_resume(self) -> None:
         """Do what ``load_from`` and ``resume`` say, once."""
         if self._has_run:
             return
@@ -717,10 +593,11 @@ class Runner:
                 f"seed {self.seed}",
             )
         if mine != self.seed:  # samplers were built with the other one
-            for mode, loop in (("train", self.train_loop), ("val", self.val_loop)):
+            loops = {"train": self.parts.train_loop, "val": self.parts.val_loop}
+            for mode, loop in loops.items():
                 if loop is not None:
-                    spec = self._specs[f"{mode}_dataloader"]
-                    loop.dataloader = self.build_dataloader(spec)
+                    with self._building():
+                        loop.dataloader = self._own_dataloader(mode)
         self._has_weights = self._has_run = True
         self.logger.info(
             "resumed",
@@ -731,6 +608,77 @@ class Runner:
             iter=self.iter,
         )
 
+    # -- what is written down at the start -----------------------------------------
+
+    def _log_environment(self) -> None:
+        facts = describe_environment()
+        self.logger.info(
+            "environment",
+            line="Environment: "
+            + ", ".join(f"{name} {value}" for name, value in facts.items()),
+            **facts,
+        )
+
+    def dump_config(self) -> Path | None:
+        """Write the config into the work dir, and log it.
+
+        Returns:
+            The file, named as the config's own; ``None`` without a config, or for one
+            with objects that cannot be written, which is warned of.
+        """
+        if not len(self.cfg) or not is_main_process():
+            return None
+        path = self.work_dir / f"{Path(self.cfg.filename or 'config').stem}.py"
+        try:
+            self.cfg.dump(path)
+        except ConfigError as error:
+            self.logger.warning(
+                "config_not_written",
+                line=f"The config is not kept in the work dir: {error}",
+                reason=str(error),
+            )
+            return None
+        self.logger.info(
+            "config",
+            line=f"The config is in {path}",
+            path=str(path),
+            text=self.cfg.pretty_text,
+        )
+        self.visualizer.add_config(self.cfg)
+        return path
+
+
+def argument_names() -> list[str]:
+    """The Runner's arguments that a config gives."""
+    names = inspect.signature(Runner).parameters
+    return [name for name in names if name != "cfg"]
+
+
+def _check_launcher(launcher: str) -> None:
+    if launcher != "none":
+        message = (
+            f"launcher={launcher!r}: this version runs in one process: give 'none', or "
+            "leave it out"
+        )
+        raise ConfigError(message)
+
+
+def _with_preprocessor(model: Any, data_preprocessor: Any) -> Any:
+    """A model's spec with the preprocessor that the Runner was given.
+
+    Raises:
+        ConfigError: The model is a finished one.
+    """
+    if data_preprocessor is None:
+        return model
+    if not isinstance(model, Mapping):
+        message = (
+            "data_preprocessor goes into a model's spec, and the model is a finished "
+            f"{type(model).__name__}: give the preprocessor to its constructor"
+        )
+        raise ConfigError(message)
+    return {"data_preprocessor": data_preprocessor, **model}
+
 
 def _check_randomness(randomness: Mapping[str, Any] | None) -> dict[str, Any]:
     known = {"seed": None, "diff_rank_seed": False, "deterministic": False}
@@ -740,16 +688,6 @@ def _check_randomness(randomness: Mapping[str, Any] | None) -> dict[str, Any]:
             message = f"randomness: unknown key {key!r}.{did_you_mean(key, known)}"
             raise ConfigError(message)
     return {**known, **given}
-
-
-def _bounded_by_iters(train_cfg: Any) -> bool:
-    if isinstance(train_cfg, Mapping):
-        return "max_iters" in train_cfg
-    return (
-        train_cfg is not None
-        and getattr(train_cfg, "plan", None) is not None
-        and (not train_cfg.plan.by_epoch)
-    )
 
 
 def _experiment_name(name: str | None, cfg: Any, timestamp: str) -> str:

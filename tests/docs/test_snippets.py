@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import os
 import re
 import shlex
@@ -13,16 +12,21 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from engine.cli.app import app
-from tests.docs.run_page import blocks
+from tests.docs.run_page import all_blocks, blocks, missing_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
-WITH_PYTHON = [name for name, text in PAGES.items() if blocks(text, "python")]
+RUNNABLE = [
+    name
+    for name, text in PAGES.items()
+    if any(info in ("python", "sh run") for info, _, _ in all_blocks(text))
+]
 COMMANDS = [
     (name, line.strip())
     for name, text in PAGES.items()
@@ -50,9 +54,9 @@ def run(name: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", [name for name in WITH_PYTHON if "docs/" in name])
-def test_python_of_a_page_runs(name: str, tmp_path: Path) -> None:
-    """The blocks of a page run in order, in one namespace and an empty folder."""
+@pytest.mark.parametrize("name", [name for name in RUNNABLE if "docs/" in name])
+def test_what_a_page_shows_runs(name: str, tmp_path: Path) -> None:
+    """Python, files and commands of a page, in order, in an empty folder."""
     run(name, tmp_path)
 
 
@@ -78,13 +82,15 @@ def test_a_command_exists(name: str, line: str) -> None:
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         assert re.search(rf"^{re.escape(words[1])}:", makefile, re.MULTILINE)
         return
-    functions = [command.callback for command in app.registered_commands]
-    found = {one.__name__: one for one in functions if one is not None}
-    assert words[1] in found
-    options = inspect.signature(found[words[1]]).parameters
-    for word in words[2:]:
+    command = get_command(app)
+    words = words[1:]
+    while (inner := getattr(command, "commands", None)) is not None and words:
+        assert words[0] in inner, line
+        command, words = inner[words[0]], words[1:]
+    options = {name for parameter in command.params for name in parameter.opts}
+    for word in words:
         if word.startswith("--"):
-            assert word[2:].replace("-", "_") in options
+            assert word in options
         elif word.startswith("docs/"):
             assert (ROOT / word).is_file()
 
@@ -103,6 +109,14 @@ def test_blocks_are_found_by_language_and_place() -> None:
     page = "a\n```sh\nmake x\n```\n\n```python\nb = 1\n```\n```text\nc\n```\n"
     assert blocks(page, "python") == [(6, "b = 1\n")]
     assert blocks(page, "sh") == [(2, "make x\n")]
+
+
+def test_promised_lines_are_looked_for_in_order() -> None:
+    """``...`` stands for anything, blanks do not count, the order does."""
+    printed = "first\naccuracy   0.5  in 3 s\nlast\n"
+    assert missing_lines("accuracy ... s\nlast\n", printed) == []
+    assert missing_lines("last\nfirst\n", printed) == ["first"]
+    assert missing_lines("accuracy 0.6 ...\n", printed) == ["accuracy 0.6 ..."]
 
 
 def test_the_drawing_of_the_loop_is_that_of_the_code() -> None:

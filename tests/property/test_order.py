@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 from engine.dataset import (
     DefaultSampler,
+    InfiniteSampler,
+    endless_indices,
     global_position,
+    open_cursor,
     padded_length,
     permutation,
     rank_indices,
@@ -80,3 +85,56 @@ def test_the_order_draws_from_no_global_generator(
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(3)
     assert permutation(length, seed=seed, epoch=epoch) == first
+
+
+@given(
+    length=st.integers(1, 20),
+    seed=seeds,
+    world=st.integers(1, 4),
+    start=st.integers(0, 50),
+    count=st.integers(0, 60),
+    shuffle=st.booleans(),
+)
+def test_an_endless_order_is_one_permutation_after_the_other(
+    length: int, seed: int, world: int, start: int, count: int, shuffle: bool
+) -> None:
+    """Whatever part of it is asked for; ranks take its places in turn."""
+    rounds = (start + count) * world // length + 1
+    whole: list[int] = []
+    for number in range(rounds):
+        order = permutation(length, seed=seed, epoch=number)
+        whole += order if shuffle else range(length)
+    for rank in range(world):
+        mine = whole[rank::world]
+        assert (
+            endless_indices(
+                length,
+                seed=seed,
+                start=start,
+                count=count,
+                shuffle=shuffle,
+                rank=rank,
+                world=world,
+            )
+            == mine[start : start + count]
+        )
+
+
+@given(size=st.integers(1, 12), batch=st.integers(1, 5), data=st.data())
+def test_a_cursor_reads_an_endless_sampler_from_any_batch(
+    size: int, batch: int, data: st.DataObject
+) -> None:
+    """Its passes follow one another in the sampler's order, and batches are full."""
+    dataset = list(range(size))
+    sampler = InfiniteSampler(dataset, seed=5)
+    loader: DataLoader[int] = DataLoader(
+        dataset,  # type: ignore[arg-type]  # a list is a map-style dataset
+        sampler=sampler,
+        batch_size=batch,
+        collate_fn=list,
+    )
+    cursor = open_cursor(loader, seed=9)
+    number = data.draw(st.integers(0, 3 * len(loader) - 1))
+    data_pass, place = divmod(number, len(loader))
+    read = next(iter(cursor.read(data_pass, place)))
+    assert read == list(islice(sampler, number * batch, (number + 1) * batch))

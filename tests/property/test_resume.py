@@ -36,7 +36,9 @@ def run_plans(draw: st.DrawFn) -> RunPlan:
         size=size,
         batch_size=batch_size,
         drop_last=batch_size <= size and draw(st.booleans(), label="drop last"),
-        sampler=draw(st.sampled_from(["run", "default", "none"]), label="sampler"),
+        sampler=draw(
+            st.sampled_from(["run", "default", "infinite", "none"]), label="sampler"
+        ),
         augment=draw(st.booleans(), label="augment"),
         val_interval=draw(st.sampled_from([None, 1, 2, 3]), label="val interval"),
         seed=draw(st.integers(0, 2**32 - 1), label="seed"),

@@ -93,7 +93,7 @@ def test_torchs_own_schedulers_pass_through() -> None:
         (
             {"type": "LinearLR", "convert_to_iter_based": True},
             0,
-            "convert_to_iter_based needs by_epoch=True and training data with a length",
+            r"\[0\]: .*convert_to_iter_based=True needs epoch_length",
         ),
     ],
 )

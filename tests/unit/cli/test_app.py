@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from engine import __version__
 from engine.cli.app import app
+from engine.config import Config
 
 ROOT = Path(__file__).parents[3]
 RUNNER = CliRunner()
@@ -57,7 +58,7 @@ def test_help_imports_no_torch() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
-    for name in ("train", "test", "env"):
+    for name in ("train", "validate", "test", "config", "env"):
         assert name in done.stdout
 
 
@@ -87,7 +88,7 @@ def test_version() -> None:
     assert (done.exit_code, done.output) == (0, f"engine {__version__}\n")
 
 
-@pytest.mark.parametrize("command", ["train", "test"])
+@pytest.mark.parametrize("command", ["train", "validate", "test"])
 def test_debug_shows_the_traceback(command: str, tmp_path: Path) -> None:
     """The error itself goes up; without the option it does not."""
     path = str(tmp_path / "no.py")
@@ -136,6 +137,73 @@ def test_train_resume_test(tmp_path: Path) -> None:
     assert f"Tested {work_dir / 'epoch_2.pth'}:\n  mean " in tested.stdout
     named = RUNNER.invoke(app, ["test", str(config), str(work_dir / "epoch_1.pth")])
     assert f"Tested {work_dir / 'epoch_1.pth'}:" in named.stdout
+
+
+def test_validate_prints_the_metrics_of_the_newest_checkpoint(tmp_path: Path) -> None:
+    """Or of one that is named, changed on the command line."""
+    config, work_dir = tmp_path / "toy.py", tmp_path / "w"
+    config.write_text(
+        TOY + "val_dataloader = _data\nval_cfg = dict()\nval_evaluator = Spread()\n"
+    )
+    call = [str(config), "--work-dir", str(work_dir)]
+    early = RUNNER.invoke(app, ["validate", *call])
+    assert early.exit_code == 2
+    assert "holds no checkpoint to validate: train first" in early.stderr
+    trained = RUNNER.invoke(app, ["train", *call, "--set", "train_cfg.max_epochs=1"])
+    assert "Trained 1 epochs, 2 iterations" in trained.stdout
+    done = RUNNER.invoke(app, ["validate", *call])
+    assert f"Validated {work_dir / 'epoch_1.pth'}:\n  mean " in done.stdout
+
+
+def test_a_fast_dev_run_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.py").write_text(TOY)
+    done = RUNNER.invoke(app, ["train", "toy.py", "--fast-dev-run", "1"])
+    assert done.exit_code == 0, done.output
+    assert "1 batches of everything went through; nothing is kept." in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"toy.py"}
+    wrong = RUNNER.invoke(app, ["train", "toy.py", "--fast-dev-run", "0"])
+    assert wrong.exit_code == 2
+
+
+def test_config_show_prints_what_loads_back(tmp_path: Path) -> None:
+    """With what it inherits, and what the command line changes."""
+    (tmp_path / "base.yaml").write_text("model: {type: Net, depth: 1}\n")
+    child = tmp_path / "child.yaml"
+    child.write_text("_base_: base.yaml\nmodel: {depth: 2}\n")
+    done = RUNNER.invoke(app, ["config", "show", str(child), "--set", "lr=0.1"])
+    assert done.exit_code == 0, done.output
+    expected = {"model": {"type": "Net", "depth": 2}, "lr": 0.1}
+    assert Config.fromstring(done.stdout, ".py") == Config(expected)
+
+
+def test_config_diff_names_what_differs(tmp_path: Path) -> None:
+    """And says so where nothing does."""
+    one, two = tmp_path / "one.yaml", tmp_path / "two.json"
+    one.write_text("lr: 0.1\nsteps: 3\n")
+    two.write_text('{"lr": 0.2, "steps": 3}')
+    done = RUNNER.invoke(app, ["config", "diff", str(one), str(two)])
+    assert "-lr = 0.1\n+lr = 0.2\n" in done.stdout
+    same = RUNNER.invoke(app, ["config", "diff", str(one), str(one)])
+    assert same.stdout == "The two configs are the same.\n"
+
+
+def test_the_shell_completes_commands() -> None:
+    """By the script that --show-completion prints."""
+    done = RUNNER.invoke(
+        app,
+        [],
+        env={
+            "_ENGINE_COMPLETE": "complete_bash",
+            "COMP_WORDS": "engine va",
+            "COMP_CWORD": "1",
+        },
+        prog_name="engine",
+    )
+    assert done.stdout.split() == ["validate"]
 
 
 def test_an_error_of_the_users_code_keeps_its_traceback(tmp_path: Path) -> None:

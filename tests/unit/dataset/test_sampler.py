@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.dataset import DefaultSampler, rank_indices
+from engine.dataset import DefaultSampler, InfiniteSampler, rank_indices
 from engine.errors import DataError
 from engine.registry import DATA_SAMPLERS
 
@@ -55,8 +55,11 @@ def test_an_empty_dataset_is_refused() -> None:
     """Before anything is read from it."""
     with pytest.raises(DataError, match="list is empty: a sampler needs at least one"):
         DefaultSampler([])
+    with pytest.raises(DataError, match="list is empty: a sampler needs at least one"):
+        InfiniteSampler([])
 
 
 def test_it_is_registered() -> None:
     """Specs name it."""
     assert DATA_SAMPLERS.get("DefaultSampler") is DefaultSampler
+    assert DATA_SAMPLERS.get("InfiniteSampler") is InfiniteSampler

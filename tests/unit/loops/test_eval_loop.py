@@ -53,7 +53,7 @@ def test_a_test_opens_no_training_data(tmp_path: Path) -> None:
     )
     assert set(runner.test()) == {"mean", "drawn"}
     assert isinstance(runner.test_loop, TestLoop)
-    assert runner.train_dataloader is None
+    assert runner.parts.train_loop is None
 
 
 def test_they_are_registered() -> None:

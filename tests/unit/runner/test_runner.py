@@ -111,7 +111,7 @@ def test_from_cfg_keeps_the_config(tmp_path: Path) -> None:
     """As ``cfg``; checkpoints carry its text."""
     cfg = {**arguments(), "work_dir": tmp_path}
     runner = Runner.from_cfg(cfg)
-    assert runner.cfg is cfg
+    assert runner.cfg == cfg
     runner.train()
     meta = read(tmp_path / "epoch_2.pth")["meta"]
     assert "DefaultSampler" in meta["cfg"]
@@ -121,7 +121,7 @@ def test_from_cfg_keeps_the_config(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cfg", "said"),
     [
-        ({"modle": 1}, "no argument 'modle'. Did you mean 'model'"),
+        ({"modle": 1}, "lacks model and work_dir. Is 'modle' meant to be 'model'"),
         ({"model": 1}, "the config lacks work_dir"),
         ({}, "the config lacks model and work_dir"),
     ],
@@ -159,8 +159,7 @@ def test_a_seed_out_of_range_is_refused(seed: Any, tmp_path: Path) -> None:
 def test_properties_before_and_after_training(tmp_path: Path) -> None:
     """Parts are built when they are needed."""
     runner: Any = Runner(work_dir=tmp_path, experiment_name="toy", **arguments())
-    assert runner.train_dataloader is None
-    assert runner.val_evaluator is None
+    assert (runner.parts.train_loop, runner.parts.val_loop) == (None, None)
     assert (runner.epoch, runner.iter) == (0, 0)
     assert (runner.max_epochs, runner.max_iters) == (1, 0)
     runner.train()
@@ -181,7 +180,7 @@ def test_properties_before_and_after_training(tmp_path: Path) -> None:
     assert [len(loader) for loader in loaders] == [2, 2]
     assert len(runner.param_schedulers) == 1
     assert runner.state.phase is Phase.FINISHED
-    assert runner.test_dataloader is None
+    assert runner.parts.test_loop is None
     runner.test()
     assert isinstance(runner.test_dataloader, DataLoader)
     assert runner.test_evaluator is not None

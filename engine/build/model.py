@@ -1,0 +1,133 @@
+"""The model from its spec: built, placed, wrapped and compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from engine.build.where import at
+from engine.errors import ConfigError
+from engine.model import (
+    MMDistributedDataParallel,
+    compile_step,
+    convert_sync_batchnorm,
+    is_model_wrapper,
+    revert_sync_batchnorm,
+)
+from engine.registry import MODEL_WRAPPERS, MODELS
+
+__all__ = ["build_model", "compile_model", "unwrap", "wrap_model"]
+
+
+def build_model(model: Any) -> nn.Module:
+    """A model from its spec, on the device that the run uses.
+
+    Args:
+        model: A module, or a spec of one; the ``module`` in it, as a ``StepModel``
+            has it, may be a spec too. A spec is built when the run is seeded, so its
+            first weights follow from the seed.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    built = model
+    if isinstance(model, Mapping):
+        spec = dict(model)
+        if isinstance(spec.get("module"), Mapping):
+            with at("module"):
+                spec["module"] = MODELS.build(spec["module"])
+        built = MODELS.build(spec)
+    if not isinstance(built, nn.Module):
+        message = (
+            "model: expected a torch.nn.Module or a spec of one, found a "
+            f"{type(built).__name__}"
+        )
+        raise ConfigError(message)
+    # CUDA_VISIBLE_DEVICES=-1 leaves the CPU.
+    return built.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def wrap_model(
+    model_wrapper_cfg: Any,
+    model: nn.Module,
+    *,
+    distributed: bool,
+    sync_bn: str | None = None,
+    find_unused_parameters: bool = False,
+) -> nn.Module:
+    """A model wrapped for its processes.
+
+    Args:
+        model_wrapper_cfg: Spec of a wrapper, which gets the model as ``module``;
+            ``None``: ``MMDistributedDataParallel`` with ``broadcast_buffers=False``.
+        model: On its device already.
+        distributed: Whether there are several processes; if not, and no wrapper is
+            asked for, the model stays as it is but for SyncBatchNorm, which cannot
+            work and becomes BatchNorm.
+        sync_bn: ``"torch"`` turns BatchNorm into SyncBatchNorm.
+        find_unused_parameters: Of the default wrapper.
+
+    Raises:
+        ConfigError: The model is wrapped already.
+    """
+    if is_model_wrapper(model):
+        if model_wrapper_cfg is not None:
+            message = (
+                f"the model is a {type(model).__name__} already: drop "
+                "model_wrapper_cfg, or give the model without its wrapper"
+            )
+            raise ConfigError(message)
+        return model
+    if not distributed and model_wrapper_cfg is None:
+        return revert_sync_batchnorm(model)
+    if sync_bn is not None:
+        model = convert_sync_batchnorm(model, sync_bn)
+    if model_wrapper_cfg is None:
+        places = [one.device for one in model.parameters()][:1]
+        cuda = bool(places) and places[0].type == "cuda"
+        return MMDistributedDataParallel(
+            model,
+            device_ids=places if cuda else None,
+            broadcast_buffers=False,
+            find_unused_parameters=find_unused_parameters,
+        )
+    spec = {"type": "MMDistributedDataParallel", **model_wrapper_cfg}
+    wrapped: nn.Module = MODEL_WRAPPERS.build(spec, module=model)
+    return wrapped
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside a wrapper, or the model itself: its state has plain names."""
+    if is_model_wrapper(model):
+        inner: nn.Module = model.module  # type: ignore[assignment]  # wrappers have it
+        return inner
+    return model
+
+
+def compile_model(model: nn.Module, options: Any) -> bool:
+    """Let ``torch.compile`` compile the model's step, if asked for.
+
+    Args:
+        model: Its ``options["target"]`` is compiled, ``forward`` if not given.
+        options: ``True``, a mapping of ``torch.compile``'s options and ``target``, or
+            ``None`` or ``False`` for nothing.
+
+    Returns:
+        Whether anything was compiled.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    if options is None or options is False:
+        return False
+    if options is not True and not isinstance(options, Mapping):
+        message = (
+            "compile: expected True or a mapping of torch.compile's options, found "
+            f"{options!r}"
+        )
+        raise ConfigError(message)
+    compile_step(model, {} if options is True else dict(options))
+    return True

@@ -1,0 +1,61 @@
+"""``engine validate`` and ``engine test``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from engine.checkpoint import Store
+from engine.cli.config_file import load_config
+from engine.cli.train import show_places
+from engine.errors import CheckpointNotFoundError
+from engine.runner import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["run", "show_metrics"]
+
+
+def run(
+    mode: Literal["val", "test"],
+    config: Path,
+    checkpoint: Path | None,
+    *,
+    work_dir: Path | None,
+    overrides: Sequence[str],
+) -> None:
+    """Validate or test a trained model and print the metrics."""
+    cfg = load_config(config, overrides=overrides, work_dir=work_dir)
+    cfg["resume"] = False
+    if checkpoint is not None:
+        cfg["load_from"] = str(checkpoint)
+    elif cfg.get("load_from") is None:
+        cfg["load_from"] = str(_newest(Path(cfg["work_dir"]), mode))
+    runner = Runner.from_cfg(cfg)
+    metrics = runner.val() if mode == "val" else runner.test()
+    done = "Validated" if mode == "val" else "Tested"
+    typer.echo(f"\n{done} {cfg['load_from']}:")
+    show_metrics(metrics)
+    show_places(runner)
+
+
+def show_metrics(metrics: Mapping[str, Any]) -> None:
+    """Print metrics, one to a line."""
+    for name, value in metrics.items():
+        shown = f"{value:.4f}" if isinstance(value, float) else str(value)
+        typer.echo(f"  {name:<11} {shown}")
+
+
+def _newest(work_dir: Path, mode: str) -> Path:
+    found = Store(work_dir).newest_good() if work_dir.is_dir() else None
+    if found is None:
+        command = "validate" if mode == "val" else "test"
+        message = (
+            f"{work_dir} holds no checkpoint to {command}: train first, or name one: "
+            f"engine {command} CONFIG CHECKPOINT"
+        )
+        raise CheckpointNotFoundError(message)
+    return found[0]

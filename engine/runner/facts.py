@@ -1,0 +1,186 @@
+"""What a Runner can be asked: where the run is, and what it is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.dataset import data_length
+from engine.dist import get_rank, get_world_size
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from engine.build import RunParts
+    from engine.hooks import Hook, HookSet
+    from engine.loops import Clock
+    from engine.state import MessageHub, RunState
+
+__all__ = ["RunnerFacts"]
+
+
+class RunnerFacts:
+    """The read-only properties of a Runner.
+
+    Asking for a loop, its loader or its evaluator builds it, if it was given: that is
+    when it is first needed.
+    """
+
+    state: RunState
+    clock: Clock
+    hook_set: HookSet
+    model: nn.Module
+    parts: RunParts
+    _randomness: dict[str, Any]
+    _work_dir: Path
+    _log_dir: Path
+    _model_name: str
+
+    # -- where the run is --------------------------------------------------------
+
+    @property
+    def epoch(self) -> int:
+        """Index of the one in progress while its handlers run, else epochs done."""
+        return self.clock.epoch
+
+    @property
+    def iter(self) -> int:
+        """Index of the one in progress while its handlers run, else iterations done."""
+        return self.clock.iter
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs to train; 1 in a run bounded by iterations or without training."""
+        return self._of_training("max_epochs", 1)
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations to train; 0 without training or a length."""
+        known = self._of_training("max_iters", 0)
+        if known or self.parts.train_loop is None:
+            return known
+        length = data_length(self.parts.train_loop.dataloader) or 0
+        return self.max_epochs * length  # of a loop that does not say
+
+    @property
+    def message_hub(self) -> MessageHub:
+        """Scalars and facts of the run."""
+        return self.state.hub
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.state.seed
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether torch uses deterministic operations only."""
+        return bool(self._randomness["deterministic"])
+
+    # -- what the run is ---------------------------------------------------------
+
+    @property
+    def work_dir(self) -> Path:
+        """Folder for checkpoints."""
+        return self._work_dir
+
+    @property
+    def log_dir(self) -> Path:
+        """Folder for this start's logs."""
+        return self._log_dir
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model's class."""
+        return self._model_name
+
+    @property
+    def hooks(self) -> list[Hook]:
+        """All hooks in running order."""
+        return self.hook_set.hooks
+
+    @property
+    def launcher(self) -> str:
+        """How processes were started: this Runner runs in one, started by hand."""
+        return "none"
+
+    @property
+    def rank(self) -> int:
+        """This process's rank."""
+        return get_rank()
+
+    @property
+    def world_size(self) -> int:
+        """Processes in the run."""
+        return get_world_size()
+
+    @property
+    def distributed(self) -> bool:
+        """Whether there are several processes."""
+        return self.world_size > 1
+
+    @property
+    def train_loop(self) -> Any:
+        """The training loop; ``None`` in a Runner without training."""
+        return self.parts.need_train_loop()
+
+    @property
+    def val_loop(self) -> Any:
+        """The validation loop; ``None`` in a Runner without validation."""
+        return self.parts.need_val_loop()
+
+    @property
+    def test_loop(self) -> Any:
+        """The test loop; ``None`` in a Runner without tests."""
+        return self.parts.need_test_loop()
+
+    @property
+    def train_dataloader(self) -> Any:
+        """The training loader; ``None`` in a Runner without training."""
+        return getattr(self.train_loop, "dataloader", None)
+
+    @property
+    def val_dataloader(self) -> Any:
+        """The validation loader; ``None`` in a Runner without validation."""
+        return getattr(self.val_loop, "dataloader", None)
+
+    @property
+    def test_dataloader(self) -> Any:
+        """The test loader; ``None`` in a Runner without tests."""
+        return getattr(self.test_loop, "dataloader", None)
+
+    @property
+    def val_evaluator(self) -> Any:
+        """The validation's evaluator; ``None`` in a Runner without validation."""
+        return getattr(self.val_loop, "evaluator", None)
+
+    @property
+    def test_evaluator(self) -> Any:
+        """The test's evaluator; ``None`` in a Runner without tests."""
+        return getattr(self.test_loop, "evaluator", None)
+
+    @property
+    def optim_wrapper(self) -> Any:
+        """The optimizer wrapper; ``None`` until training needs it."""
+        return self.parts.optim_wrapper
+
+    @property
+    def param_schedulers(self) -> list[Any]:
+        """The schedules; empty until training needs them."""
+        return self.parts.param_schedulers
+
+    @property
+    def val_interval(self) -> int:
+        """Epochs (or iterations) between validations; 1 without training."""
+        return self._of_training("val_interval", 1)
+
+    @property
+    def val_begin(self) -> int:
+        """The first epoch (or iteration) before a validation; 1 without training."""
+        return self._of_training("val_begin", 1)
+
+    def _of_training(self, name: str, default: int) -> int:
+        # Of the loop if there is one: a test must not open the training data.
+        loop = self.parts.train_loop
+        return int(getattr(loop, name, None) or default)
