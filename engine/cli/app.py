@@ -52,6 +52,15 @@ Set = Annotated[
         show_default=False,
     ),
 ]
+FastDevRun = Annotated[
+    int | None,
+    typer.Option(
+        "--fast-dev-run",
+        metavar="N",
+        help="Try CONFIG out on N batches of everything, and keep nothing.",
+        show_default=False,
+    ),
+]
 Checkpoint = Annotated[
     Path | None,
     typer.Argument(
@@ -111,6 +120,13 @@ def _options(
 @app.command()
 def train(
     config: Config,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Checkpoint to begin from: its weights, or with --resume all of it.",
+            show_default=False,
+        ),
+    ] = None,
     work_dir: WorkDir = None,
     resume: Annotated[
         bool,
@@ -121,16 +137,7 @@ def train(
         ),
     ] = False,
     changes: Set = None,
-    fast_dev_run: Annotated[
-        int | None,
-        typer.Option(
-            "--fast-dev-run",
-            metavar="N",
-            help="Try CONFIG out: train, validate and test on N batches, and keep "
-            "nothing.",
-            show_default=False,
-        ),
-    ] = None,
+    fast_dev_run: FastDevRun = None,
     debug: Debug = False,
 ) -> None:
     """Train what CONFIG describes, validating as it says."""
@@ -140,7 +147,13 @@ def train(
         if fast_dev_run is not None:
             try_out(config, batches=fast_dev_run, overrides=changes or ())
         else:
-            run(config, work_dir=work_dir, resume=resume, overrides=changes or ())
+            run(
+                config,
+                checkpoint,
+                work_dir=work_dir,
+                resume=resume,
+                overrides=changes or (),
+            )
 
 
 @app.command()
@@ -149,10 +162,21 @@ def validate(
     checkpoint: Checkpoint = None,
     work_dir: WorkDir = None,
     changes: Set = None,
+    fast_dev_run: FastDevRun = None,
     debug: Debug = False,
 ) -> None:
     """Validate a trained model on CONFIG's validation data and print the metrics."""
     with _mistakes(debug=debug):
+        if fast_dev_run is not None:
+            from engine.cli.train import try_out
+
+            try_out(
+                config,
+                batches=fast_dev_run,
+                overrides=changes or (),
+                modes=["val"],
+            )
+            return
         from engine.cli.evaluate import run
 
         run("val", config, checkpoint, work_dir=work_dir, overrides=changes or ())
@@ -164,10 +188,21 @@ def test(
     checkpoint: Checkpoint = None,
     work_dir: WorkDir = None,
     changes: Set = None,
+    fast_dev_run: FastDevRun = None,
     debug: Debug = False,
 ) -> None:
     """Test a trained model on CONFIG's test data and print the metrics."""
     with _mistakes(debug=debug):
+        if fast_dev_run is not None:
+            from engine.cli.train import try_out
+
+            try_out(
+                config,
+                batches=fast_dev_run,
+                overrides=changes or (),
+                modes=["test"],
+            )
+            return
         from engine.cli.evaluate import run
 
         run("test", config, checkpoint, work_dir=work_dir, overrides=changes or ())

@@ -18,10 +18,17 @@ __all__ = ["run", "show_places", "try_out"]
 
 
 def run(
-    config: Path, *, work_dir: Path | None, resume: bool, overrides: Sequence[str]
+    config: Path,
+    checkpoint: Path | None,
+    *,
+    work_dir: Path | None,
+    resume: bool,
+    overrides: Sequence[str],
 ) -> None:
     """Train what a config describes, and say where everything lies."""
     cfg = load_config(config, overrides=overrides, work_dir=work_dir)
+    if checkpoint is not None:
+        cfg["load_from"] = str(checkpoint)
     if resume:
         cfg["resume"] = True
     runner = Runner.from_cfg(cfg)
@@ -37,9 +44,16 @@ def run(
         typer.echo(f"  newest      {latest}")
 
 
-def try_out(config: Path, *, batches: int, overrides: Sequence[str]) -> None:
+def try_out(
+    config: Path,
+    *,
+    batches: int,
+    overrides: Sequence[str],
+    modes: Sequence[str] = ("train", "val", "test"),
+) -> None:
     """Train, validate and test on a few batches, saving nothing."""
-    found = fast_dev_run(load_config(config, overrides=overrides), batches)
+    cfg = load_config(config, overrides=overrides)
+    found = fast_dev_run(cfg, batches, modes)
     typer.echo(f"\n{batches} batches of everything went through; nothing is kept.")
     for mode, metrics in found.items():
         shown = ", ".join(f"{name} {value}" for name, value in metrics.items())

@@ -12,6 +12,7 @@ from engine.runner.runner import Runner
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from engine.config import Config
 
@@ -19,7 +20,9 @@ __all__ = ["fast_dev_run"]
 
 
 def fast_dev_run(
-    cfg: Config | Mapping[str, Any] | str | os.PathLike[str], batches: int
+    cfg: Config | Mapping[str, Any] | str | os.PathLike[str],
+    batches: int,
+    modes: Sequence[str] = ("train", "val", "test"),
 ) -> dict[str, dict[str, Any]]:
     """Try a config out: train, validate and test on so many batches.
 
@@ -30,17 +33,22 @@ def fast_dev_run(
     Args:
         cfg: A config, a mapping, or a file; not changed.
         batches: Of each loader, at least 1.
+        modes: What is tried, as far as the config has it.
 
     Returns:
-        Metrics by ``"val"`` and ``"test"``, as far as the config has them.
+        Metrics by ``"val"`` and ``"test"``, as far as they were tried.
 
     Raises:
-        ConfigError: ``batches`` is below 1, or the config cannot be built.
+        ConfigError: ``batches`` is below 1, the config has nothing to try, or cannot be
+            built.
     """
     if not isinstance(batches, int) or isinstance(batches, bool) or batches < 1:
         message = f"fast_dev_run: batches={batches!r}: give a number of at least 1"
         raise ConfigError(message)
     config = read_config(cfg).copy()
+    if all(config.get(f"{mode}_cfg") is None for mode in modes):
+        message = f"fast_dev_run: the config has none of {', '.join(modes)}"
+        raise ConfigError(message)
     found: dict[str, dict[str, Any]] = {}
     with TemporaryDirectory(prefix="engine_fast_dev_run_") as folder:
         config["work_dir"] = folder
@@ -57,12 +65,12 @@ def fast_dev_run(
             config["train_cfg"] = _shortened(config["train_cfg"], batches)
         runner = Runner.from_cfg(config)
         runner.batch_limit = batches
-        if config.get("train_cfg") is not None:
-            runner.train()
-        if config.get("val_cfg") is not None:
-            found["val"] = runner.val()
-        if config.get("test_cfg") is not None:
-            found["test"] = runner.test()
+        for mode in modes:
+            if config.get(f"{mode}_cfg") is None:
+                continue
+            done = getattr(runner, mode)()
+            if mode != "train":
+                found[mode] = done
     return found
 
 

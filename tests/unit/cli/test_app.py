@@ -135,6 +135,19 @@ def test_train_resume_test(tmp_path: Path) -> None:
     assert "This run is finished" in resumed.output
     tested = RUNNER.invoke(app, ["test", *call])
     assert f"Tested {work_dir / 'epoch_2.pth'}:\n  mean " in tested.stdout
+    begun = RUNNER.invoke(
+        app,
+        [
+            "train",
+            str(config),
+            str(work_dir / "epoch_1.pth"),
+            "--resume",
+            "--work-dir",
+            str(tmp_path / "v"),
+        ],
+    )
+    assert "Resumed from" in begun.output
+    assert "Trained 2 epochs, 4 iterations" in begun.stdout
     named = RUNNER.invoke(app, ["test", str(config), str(work_dir / "epoch_1.pth")])
     assert f"Tested {work_dir / 'epoch_1.pth'}:" in named.stdout
 
@@ -165,6 +178,11 @@ def test_a_fast_dev_run_keeps_nothing(
     assert done.exit_code == 0, done.output
     assert "1 batches of everything went through; nothing is kept." in done.stdout
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"toy.py"}
+    tested = RUNNER.invoke(app, ["test", "toy.py", "--fast-dev-run", "1"])
+    assert tested.exit_code == 0, tested.output
+    assert "\n  test        mean " in tested.stdout
+    none = RUNNER.invoke(app, ["validate", "toy.py", "--fast-dev-run", "1"])
+    assert (none.exit_code, none.stderr.count("has none of val")) == (2, 1)
     wrong = RUNNER.invoke(app, ["train", "toy.py", "--fast-dev-run", "0"])
     assert wrong.exit_code == 2
 
