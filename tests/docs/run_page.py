@@ -25,6 +25,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from tests import forked
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -108,10 +110,13 @@ def run(page: Path) -> int:
 def _run_shell(code: str, where: str) -> str:
     """What commands print, standard output first; they must end as they say."""
     expected = re.match(r"# exit (\d+)\n", code)
+    python = f'"{sys.executable}"'
+    if forked.ADDRESS in os.environ:  # a test's: begin with everything imported
+        python += f' -S "{forked.__file__}"'
     with tempfile.TemporaryDirectory() as folder:
         for name, module in (("engine", " -m engine"), ("python", "")):
             script = Path(folder) / name
-            script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
+            script.write_text(f'#!/bin/sh\nexec {python}{module} "$@"\n')
             script.chmod(0o755)
         done = subprocess.run(
             ["/bin/sh", "-e", "-c", code],

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import shlex
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from engine.cli.app import app
+from tests import forked
 from tests.docs.run_page import all_blocks, blocks, missing_lines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,18 +36,7 @@ COMMANDS = [
 
 def run(name: str, folder: Path) -> str:
     """What the blocks of a page print, run in order in a process of their own."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "tests" / "docs" / "run_page.py"),
-            str(ROOT / name),
-        ],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forked.run(ROOT / "tests/docs/run_page.py", ROOT / name, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

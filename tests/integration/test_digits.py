@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "docs" / "examples" / "digits.py"
@@ -16,13 +16,7 @@ CONFIG = ROOT / "docs" / "examples" / "digits.py"
 
 def command(*arguments: str | Path) -> str:
     """What ``engine`` prints to standard output; it must succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "engine", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
+    done = forked.run("-m", "engine", *arguments, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
