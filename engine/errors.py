@@ -56,6 +56,7 @@ __all__ = [
     "SerializationError",
     "StateError",
     "UnknownNameError",
+    "a_type",
     "did_you_mean",
 ]
 
@@ -159,3 +160,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     near = get_close_matches(name, list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def a_type(value: object) -> str:
+    """The name of a value's type with its article, for a message.
+
+    >>> a_type(3), a_type("x")
+    ('an int', 'a str')
+    """
+    name = type(value).__name__
+    return f"an {name}" if name[0].lower() in "aeio" else f"a {name}"

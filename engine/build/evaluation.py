@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, a_type
 from engine.evaluator import BaseMetric, Evaluator
 from engine.registry import EVALUATOR, METRICS
 
@@ -40,8 +40,8 @@ def _build_metrics(metrics: Any, where: str) -> list[BaseMetric]:
         one = METRICS.build(metric) if isinstance(metric, Mapping) else metric
         if not isinstance(one, BaseMetric):
             message = (
-                f"{where}[{index}]: expected a BaseMetric or a spec of one, found a "
-                f"{type(one).__name__}"
+                f"{where}[{index}]: expected a BaseMetric or a spec of one, found "
+                f"{a_type(one)}"
             )
             raise ConfigError(message)
         built.append(one)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ConfigError, did_you_mean
+from engine.errors import ConfigError, a_type, did_you_mean
 from engine.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def default_hooks(changes: Mapping[str, Any] | None) -> Iterator[tuple[str, Any]
     changes = {} if changes is None else changes
     if not isinstance(changes, Mapping):
         message = (
-            "default_hooks: expected a mapping of names to hooks or specs, found a "
-            f"{type(changes).__name__}"
+            "default_hooks: expected a mapping of names to hooks or specs, found "
+            f"{a_type(changes)}"
         )
         raise ConfigError(message)
     for name, default in DEFAULT_HOOKS.items():

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 
 from engine.build.where import at
 from engine.dataset import pseudo_collate
-from engine.errors import ConfigError, did_you_mean
+from engine.errors import ConfigError, a_type, did_you_mean
 from engine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 
 __all__ = ["build_dataloader"]
@@ -43,6 +43,12 @@ def build_dataloader(
     if isinstance(dataset, Mapping):
         with at("dataset"):
             dataset = DATASETS.build(dataset)
+    if not hasattr(dataset, "__getitem__") and not hasattr(dataset, "__iter__"):
+        message = (
+            f"{where}: dataset is {a_type(dataset)}, expected a Dataset, a sequence or "
+            "a spec of one"
+        )
+        raise ConfigError(message)
     if callable(getattr(dataset, "full_init", None)):
         dataset.full_init()
     for name in ("sampler", "batch_sampler"):

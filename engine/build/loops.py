@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, a_type, did_you_mean
 from engine.loops import BaseLoop
 from engine.registry import LOOPS
 
@@ -55,6 +55,7 @@ def build_train_loop(loop: Any, runner: Any, dataloader: Iterable[Any]) -> Any:
                 f"train_cfg: with by_epoch={by_epoch} give {bound!r} and not "
                 f"{other!r}; found {sorted(spec)}"
             )
+            message += "".join(did_you_mean(key, [bound]) for key in spec)
             raise ConfigError(message)
         spec["type"] = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
     return _of_mode(LOOPS.build(spec, runner=runner, dataloader=dataloader), "train")
@@ -100,7 +101,5 @@ def _of_mode(loop: Any, mode: str) -> Any:
 
 def _check_mapping(where: str, loop: Any) -> None:
     if not isinstance(loop, Mapping):
-        message = (
-            f"{where}: expected a loop or a mapping, found a {type(loop).__name__}"
-        )
+        message = f"{where}: expected a loop or a mapping, found {a_type(loop)}"
         raise ConfigError(message)

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from engine.build.where import at
-from engine.errors import ConfigError
+from engine.errors import ConfigError, a_type
 from engine.model import (
     MMDistributedDataParallel,
+    StepModel,
     compile_step,
     convert_sync_batchnorm,
     is_model_wrapper,
@@ -26,8 +27,8 @@ def build_model(model: Any) -> nn.Module:
     """A model from its spec, on the device that the run uses.
 
     Args:
-        model: A module, or a spec of one; the ``module`` in it, as a ``StepModel``
-            has it, may be a spec too. A spec is built when the run is seeded, so its
+        model: A module, or a spec of one; in that of a ``StepModel``, ``module`` and
+            ``loss`` may be specs too. A spec is built when the run is seeded, so its
             first weights follow from the seed.
 
     Raises:
@@ -36,18 +37,26 @@ def build_model(model: Any) -> nn.Module:
     built = model
     if isinstance(model, Mapping):
         spec = dict(model)
-        if isinstance(spec.get("module"), Mapping):
-            with at("module"):
-                spec["module"] = MODELS.build(spec["module"])
+        if _is_step_model(spec.get("type")):
+            for name in ("module", "loss"):
+                if isinstance(spec.get(name), Mapping):
+                    with at(name):
+                        spec[name] = MODELS.build(spec[name])
         built = MODELS.build(spec)
     if not isinstance(built, nn.Module):
         message = (
-            "model: expected a torch.nn.Module or a spec of one, found a "
-            f"{type(built).__name__}"
+            f"model: expected a torch.nn.Module or a spec of one, found {a_type(built)}"
         )
         raise ConfigError(message)
     # CUDA_VISIBLE_DEVICES=-1 leaves the CPU.
     return built.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _is_step_model(kind: Any) -> bool:
+    """Whether a spec's ``type`` is one; other models build what is in theirs."""
+    if isinstance(kind, str):
+        kind = MODELS.get(kind)
+    return isinstance(kind, type) and issubclass(kind, StepModel)
 
 
 def wrap_model(
@@ -76,11 +85,14 @@ def wrap_model(
     if is_model_wrapper(model):
         if model_wrapper_cfg is not None:
             message = (
-                f"the model is a {type(model).__name__} already: drop "
+                f"the model is {a_type(model)} already: drop "
                 "model_wrapper_cfg, or give the model without its wrapper"
             )
             raise ConfigError(message)
         return model
+    if model_wrapper_cfg is not None and not isinstance(model_wrapper_cfg, Mapping):
+        message = f"expected a spec of a wrapper, found {a_type(model_wrapper_cfg)}"
+        raise ConfigError(message)
     if not distributed and model_wrapper_cfg is None:
         return revert_sync_batchnorm(model)
     if sync_bn is not None:

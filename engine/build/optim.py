@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from engine.build.where import at
-from engine.errors import ConfigError
+from engine.errors import ConfigError, a_type
 from engine.optim import OptimWrapper
 from engine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS,
@@ -43,7 +43,7 @@ def build_optim_wrapper(model: nn.Module, optim_wrapper: Any) -> Any:
     if not isinstance(optim_wrapper, Mapping):
         message = (
             "optim_wrapper: expected an OptimWrapper, a torch.optim optimizer, or a "
-            f"spec with 'optimizer'; found a {type(optim_wrapper).__name__}"
+            f"spec with 'optimizer'; found {a_type(optim_wrapper)}"
         )
         raise ConfigError(message)
     spec = {"type": "OptimWrapper", **optim_wrapper}
@@ -72,7 +72,7 @@ def _construct(spec: dict[str, Any], model: nn.Module) -> Any:
     wrapper = built(model)
     if not isinstance(wrapper, OptimWrapper):
         message = (
-            f"optim_wrapper: {type(built).__name__} made a {type(wrapper).__name__}, "
+            f"optim_wrapper: {type(built).__name__} made {a_type(wrapper)}, "
             "expected an OptimWrapper"
         )
         raise ConfigError(message)
@@ -115,8 +115,8 @@ def _build(
         if callable(getattr(schedule, "step", None)):
             return schedule
         message = (
-            f"param_scheduler[{index}]: expected a schedule or a spec, found a "
-            f"{type(schedule).__name__}"
+            f"param_scheduler[{index}]: expected a schedule or a spec, found "
+            f"{a_type(schedule)}"
         )
         raise ConfigError(message)
     spec = dict(schedule)

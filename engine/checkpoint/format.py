@@ -33,7 +33,7 @@ import ignite
 import numpy as np
 import torch
 
-from engine.errors import CheckpointDamagedError
+from engine.errors import CheckpointDamagedError, a_type
 
 __all__ = [
     "FORMAT",
@@ -54,7 +54,7 @@ def check(checkpoint: Any, where: str) -> dict[str, Any]:
     Raises:
         CheckpointDamagedError: It is no checkpoint of ours, or of a newer format.
     """
-    found = f"a {type(checkpoint).__name__}"
+    found = f"{a_type(checkpoint)}"
     if isinstance(checkpoint, Mapping):
         found = f"the keys {sorted(map(str, checkpoint))[:8]}"
         ours = checkpoint.get("engine")

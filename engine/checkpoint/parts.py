@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from attrs import define, field
 
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, a_type
 from engine.state import GeneratorState
 from engine.typing import Stateful
 
@@ -48,7 +48,7 @@ class Parts:
                 continue
             if not isinstance(part, Stateful):
                 message = (
-                    f"{name}: a {type(part).__name__} has no state_dict() and "
+                    f"{name}: {a_type(part)} has no state_dict() and "
                     "load_state_dict(), so no checkpoint could carry it"
                 )
                 raise CheckpointError(message)
@@ -73,7 +73,7 @@ class Parts:
             part = GeneratorState(part)
         if not isinstance(part, Stateful):
             message = (
-                f"cannot track {name!r}: a {type(part).__name__} has no state_dict() "
+                f"cannot track {name!r}: {a_type(part)} has no state_dict() "
                 "and load_state_dict(). Give it both, or track what it holds."
             )
             raise CheckpointError(message)

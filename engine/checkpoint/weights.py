@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from engine.checkpoint.store import read
-from engine.errors import CheckpointDamagedError, CheckpointError
+from engine.errors import CheckpointDamagedError, CheckpointError, a_type
 
 __all__ = ["find_weights", "load_checkpoint", "load_state_dict"]
 
@@ -75,7 +75,7 @@ def find_weights(checkpoint: Any, where: str) -> Mapping[str, Tensor]:
             return weights
     message = (
         f"{where}: holds no weights: expected a checkpoint with 'state_dict', or a "
-        f"mapping of tensors; found a {type(checkpoint).__name__}"
+        f"mapping of tensors; found {a_type(checkpoint)}"
     )
     raise CheckpointDamagedError(message)
 

@@ -26,7 +26,7 @@ from engine.config.lazy import dotted_name
 from engine.config.merge import as_text
 from engine.config.toml_text import toml_text
 from engine.config.variables import guarded
-from engine.errors import ConfigError
+from engine.errors import ConfigError, a_type
 
 __all__ = ["SUFFIXES", "parse", "write", "yaml_loader"]
 
@@ -53,8 +53,7 @@ def parse(text: str, suffix: str, shown: str) -> dict[Any, Any]:
         return {}
     if not isinstance(values, dict):
         message = (
-            f"{shown}: a config is a mapping of names to values, "
-            f"found a {type(values).__name__}"
+            f"{shown}: a config is a mapping of names to values, found {a_type(values)}"
         )
         raise ConfigError(message)
     return values

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, a_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -211,5 +211,5 @@ def _items(count: int) -> str:
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    kind = "a list" if isinstance(value, list) else f"a {type(value).__name__}"
+    kind = "a list" if isinstance(value, list) else f"{a_type(value)}"
     return f"{kind}, {text[:57]}..." if len(text) > 60 else f"{kind}, {text}"  # noqa: PLR2004 - a line's worth

@@ -26,7 +26,7 @@ from engine.config.python_syntax import (
 )
 from engine.config.python_text import EXTRA_KEY
 from engine.config.variables import BASE_REFERENCE, base_steps
-from engine.errors import ConfigError, EngineError
+from engine.errors import ConfigError, EngineError, a_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,7 +172,7 @@ def _referred(path: str, base: ConfigDict, where: str) -> Any:
             elif isinstance(value, list | tuple):
                 value = value[int(step)]
             else:
-                message = f"{step!r} is asked of a {type(value).__name__}"
+                message = f"{step!r} is asked of {a_type(value)}"
                 raise ConfigError(message)
         except (ConfigError, IndexError, ValueError) as error:
             whole = ".".join(steps)

@@ -29,7 +29,7 @@ from engine.dataset.sample_randomness import (
 )
 from engine.dataset.sampler import DefaultSampler, InfiniteSampler
 from engine.dist import get_dist_info
-from engine.errors import DataError
+from engine.errors import DataError, a_type
 from engine.state import derive_seed, fence, seed_host
 
 __all__ = ["Cursor", "LoaderCursor", "ReplayCursor", "open_cursor"]
@@ -72,7 +72,7 @@ def open_cursor(
     if not isinstance(data, Iterable):
         message = (
             f"training data: expected a DataLoader or another iterable of batches, "
-            f"found a {type(data).__name__}"
+            f"found {a_type(data)}"
         )
         raise DataError(message)
     if isinstance(data, DataLoader) and _is_map_style(data):

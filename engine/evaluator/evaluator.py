@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import MetricError, did_you_mean
+from engine.errors import MetricError, a_type, did_you_mean
 from engine.evaluator.metric import BaseMetric
 from engine.registry import EVALUATOR
 
@@ -68,7 +68,7 @@ class Evaluator:
             data_samples, Iterable
         ):
             msg = (
-                f"Evaluator.process: data_samples is a {type(data_samples).__name__}, "
+                f"Evaluator.process: data_samples is {a_type(data_samples)}, "
                 "but a sequence is needed, such as one element per sample. Let the "
                 "model's val_step and test_step return a list."
             )

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from engine.errors import MetricError
+from engine.errors import MetricError, a_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,8 +122,8 @@ class BaseMetric(ABC):
         values = self.compute_metrics(self.results[:size])
         if not isinstance(values, Mapping):
             msg = (
-                f"{name}.compute_metrics returned {values!r}, a "
-                f"{type(values).__name__}, but values by name are needed: "
+                f"{name}.compute_metrics returned {values!r}, "
+                f"{a_type(values)}, but values by name are needed: "
                 'return a dict such as {"acc": 0.9}.'
             )
             raise MetricError(msg)

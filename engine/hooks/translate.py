@@ -8,7 +8,7 @@ import warnings
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from engine.errors import HookError
+from engine.errors import HookError, a_type
 from engine.hooks.hook import Hook, overrides
 from engine.hooks.points import POINTS, Point
 
@@ -91,9 +91,9 @@ def check_names(hook: Hook) -> None:
             )
     for name in known:
         if not callable(getattr(hook, name)):
-            found = type(getattr(hook, name)).__name__
+            found = a_type(getattr(hook, name))
             message = (
-                f"{type(hook).__name__}.{name} is a {found}: the name belongs to an "
+                f"{type(hook).__name__}.{name} is {found}: the name belongs to an "
                 "event's method. Rename the attribute."
             )
             raise HookError(message)

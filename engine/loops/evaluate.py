@@ -12,7 +12,7 @@ from ignite.metrics import Metric
 from torch import nn
 
 from engine.dataset import count_samples, data_length
-from engine.errors import DataError, MetricError, StateError
+from engine.errors import DataError, MetricError, StateError, a_type
 from engine.events import Priority
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
@@ -92,7 +92,7 @@ class EvalEngine(Driven, EventEngine):
                 if not callable(getattr(metrics, method, None)):
                     message = (
                         "metrics: expected Ignite metrics by name, or an Evaluator; "
-                        f"found a {type(metrics).__name__} without {method}()"
+                        f"found {a_type(metrics)} without {method}()"
                     )
                     raise MetricError(message)
             self.evaluator = metrics
@@ -100,8 +100,8 @@ class EvalEngine(Driven, EventEngine):
         for name, metric in metrics.items():
             if not isinstance(metric, Metric):
                 message = (
-                    f"metrics[{name!r}]: expected an ignite.metrics.Metric, found a "
-                    f"{type(metric).__name__}"
+                    f"metrics[{name!r}]: expected an ignite.metrics.Metric, found "
+                    f"{a_type(metric)}"
                 )
                 raise MetricError(message)
             # Before all other handlers, so that those see the metrics' values.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn import Module
 
-from engine.errors import ModelError
+from engine.errors import ModelError, a_type
 from engine.model.base_module import BaseModule
 from engine.model.losses import parse_losses
 from engine.model.preprocessor import BaseDataPreprocessor
@@ -149,8 +149,8 @@ def call_with(model: Module, data: Any, *, mode: str) -> Any:
     if isinstance(data, (list, tuple)):
         return model(*data, mode=mode)
     msg = (
-        f"{type(model).__name__}: the data preprocessor returned a "
-        f"{type(data).__name__}, but a mapping, list or tuple is needed: the "
+        f"{type(model).__name__}: the data preprocessor returned "
+        f"{a_type(data)}, but a mapping, list or tuple is needed: the "
         "arguments of forward. Make the loader's batches, or the preprocessor, give "
         "one."
     )

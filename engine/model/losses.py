@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.errors import ModelError
+from engine.errors import ModelError, a_type
 
 __all__ = ["parse_losses"]
 
@@ -39,7 +39,7 @@ def parse_losses(losses: Any) -> tuple[Tensor, dict[str, Tensor]]:
         return _single(losses)
     if not isinstance(losses, Mapping):
         msg = (
-            f"the loss function returned a {type(losses).__name__}, but a tensor with "
+            f"the loss function returned {a_type(losses)}, but a tensor with "
             "one element, or a mapping of names to tensors, is needed."
         )
         raise ModelError(msg)
@@ -84,7 +84,7 @@ def _value(name: str, value: Any) -> Tensor:
         for each in others:
             first = first + each
         return first
-    found = "an empty list" if several else f"a {type(value).__name__}"
+    found = "an empty list" if several else f"{a_type(value)}"
     msg = (
         f"the loss function returned {found} as {name!r}, but a tensor or a list of "
         "tensors is needed. Make a number one by torch.tensor(...), or leave it out."

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import pad
 
-from engine.errors import ConfigError, DataError
+from engine.errors import ConfigError, DataError, a_type
 from engine.model.stack import stack_batch
 from engine.registry import MODELS
 
@@ -204,7 +204,7 @@ def _tensor(found: Any) -> Tensor:
     if isinstance(found, Tensor):
         return found
     msg = (
-        f"ImgDataPreprocessor: inputs has a {type(found).__name__}, but each image is "
+        f"ImgDataPreprocessor: inputs has {a_type(found)}, but each image is "
         "a tensor of shape (channels, height, width). Convert it in the dataset."
     )
     raise DataError(msg)
@@ -212,11 +212,11 @@ def _tensor(found: Any) -> Tensor:
 
 def _no_inputs(found: Any) -> str:
     """What to say of a batch without images."""
-    kind = f"a {type(found).__name__}"
+    kind = f"{a_type(found)}"
     if isinstance(found, Mapping):
         kind = f"the keys {', '.join(map(repr, found)) or 'none'}"
         if "inputs" in found:
-            kind = f"a {type(found['inputs']).__name__} as 'inputs'"
+            kind = f"{a_type(found['inputs'])} as 'inputs'"
     return (
         f"ImgDataPreprocessor: the batch has {kind}, but 'inputs' is needed with a "
         "list of images, at least one, or a tensor of them. Make the dataset give "

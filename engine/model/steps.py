@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from engine.errors import ModelError
+from engine.errors import ModelError, a_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +64,6 @@ StepModel(object, loss=...).
     call = f"{name}({_ARGUMENTS[name]})"
     found = f"{kind} has no {call}."
     if step is not None:
-        found = f"{kind}.{name} is a {type(step).__name__}, not a method {call}."
+        found = f"{kind}.{name} is {a_type(step)}, not a method {call}."
     msg = f"{found} Give it one, or wrap it: StepModel({kind.lower()}, loss=...)."
     raise ModelError(msg)

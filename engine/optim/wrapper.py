@@ -13,7 +13,7 @@ from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 
-from engine.errors import OptimizerError, did_you_mean
+from engine.errors import OptimizerError, a_type, did_you_mean
 from engine.optim.accumulation import ends_window, window_length
 from engine.registry import OPTIM_WRAPPERS
 
@@ -66,7 +66,7 @@ class OptimWrapper:
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             msg = (
-                f"{type(self).__name__}: optimizer is a {type(optimizer).__name__}, "
+                f"{type(self).__name__}: optimizer is {a_type(optimizer)}, "
                 "not a torch.optim.Optimizer. Build the optimizer first and pass it."
             )
             raise OptimizerError(msg)
@@ -315,7 +315,7 @@ def _read_clip_grad(
         return "norm", None
     if not isinstance(clip_grad, Mapping):
         msg = (
-            f"clip_grad is a {type(clip_grad).__name__}, not a mapping. "
+            f"clip_grad is {a_type(clip_grad)}, not a mapping. "
             'Write {"type": "norm", "max_norm": 1.0}, or None for no clipping.'
         )
         raise OptimizerError(msg)
@@ -352,7 +352,7 @@ def _check_loss(loss: Tensor) -> None:
     if isinstance(loss, Tensor) and loss.requires_grad and loss.numel() == 1:
         return
     if not isinstance(loss, Tensor):
-        found = f"a {type(loss).__name__}"
+        found = f"{a_type(loss)}"
         advice = "Pass the loss itself; of a dict of losses, their sum."
     elif loss.numel() != 1:
         found = f"a tensor of shape {tuple(loss.shape)}"

@@ -11,7 +11,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, a_type
 from engine.registry.names import SCOPE, address, label_of
 from engine.registry.spec import SCOPE_KEY, check_arguments, check_spec, unshared
 
@@ -218,7 +218,7 @@ BUILD_FUNCS = (
 
 def _name_of(registry: Any) -> str:
     if not hasattr(registry, "switch_scope_and_registry"):
-        message = f"registry: expected a Registry, found a {type(registry).__name__}."
+        message = f"registry: expected a Registry, found {a_type(registry)}."
         raise ConfigError(message)
     return str(registry.name)
 

@@ -6,6 +6,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import did_you_mean
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -43,7 +45,8 @@ def import_dotted(path: str) -> tuple[Callable[..., Any] | None, str]:
         if step is None and isinstance(found, ModuleType):
             step = import_if_there(f"{here}.{part}")
         if step is None:
-            return None, f" Nothing to import either: {here!r} has no {part!r}."
+            hint = did_you_mean(part, vars(found))
+            return None, f" Nothing to import either: {here!r} has no {part!r}.{hint}"
         found = step
     if not callable(found):
         kind = type(found).__name__

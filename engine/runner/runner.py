@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ from engine.checkpoint import (
     read,
 )
 from engine.dist import is_main_process
-from engine.errors import ConfigError, did_you_mean
+from engine.errors import ConfigError, a_type, did_you_mean
 from engine.hooks import HookSet
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step
@@ -50,8 +51,6 @@ from engine.state import (
 from engine.version import __version__
 
 if TYPE_CHECKING:
-    import os
-
     from engine.events import Priority
 
 __all__ = ["Runner"]
@@ -154,6 +153,10 @@ class Runner(RunnerBuilders):
         check_groups(given)
         if not isinstance(resume, bool):
             message = f"resume={resume!r}: give True or False"
+            raise ConfigError(message)
+        if load_from is not None and not isinstance(load_from, str | os.PathLike):
+            found = a_type(load_from)
+            message = f"load_from: expected the path of a checkpoint, found {found}"
             raise ConfigError(message)
         _check_launcher(launcher)
         self.parts = RunParts(given=given, builder=self)
@@ -402,7 +405,7 @@ class Runner(RunnerBuilders):
     def register_custom_hooks(self, hooks: Sequence[Any] | None) -> None:
         """Register further hooks or their specs."""
         if hooks is not None and not isinstance(hooks, Sequence):
-            message = f"custom_hooks: expected a list, found a {type(hooks).__name__}"
+            message = f"custom_hooks: expected a list, found {a_type(hooks)}"
             raise ConfigError(message)
         for index, hook in enumerate(hooks or ()):
             with at("custom_hooks", index):
@@ -682,6 +685,12 @@ def _with_preprocessor(model: Any, data_preprocessor: Any) -> Any:
 
 def _check_randomness(randomness: Mapping[str, Any] | None) -> dict[str, Any]:
     known = {"seed": None, "diff_rank_seed": False, "deterministic": False}
+    if randomness is not None and not isinstance(randomness, Mapping):
+        message = (
+            "randomness: expected a mapping such as {'seed': 0}, found "
+            f"{a_type(randomness)}"
+        )
+        raise ConfigError(message)
     given = dict(randomness or {})
     for key in given:
         if key not in known:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from engine.errors import SerializationError, did_you_mean
+from engine.errors import SerializationError, a_type, did_you_mean
 from engine.state.history import HistoryBuffer
 
 if TYPE_CHECKING:
@@ -256,4 +256,4 @@ def _copy(value: Any) -> Any:
 def _describe(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"a mapping with the keys {sorted(map(str, value))}"
-    return f"a {type(value).__name__}"
+    return f"{a_type(value)}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, get_args, get_origi
 
 import attrs
 
-from engine.errors import EngineError, SerializationError, did_you_mean
+from engine.errors import EngineError, SerializationError, a_type, did_you_mean
 
 if TYPE_CHECKING:
     from engine.typing import Plain
@@ -54,7 +54,7 @@ def to_plain(value: Any) -> Plain:
         fields = {name: to_plain(getattr(value, name)) for name in _saved(cls)}
         return {"format": cls.FORMAT, **fields}
     message = (
-        f"cannot save a {type(value).__name__}: saved state holds numbers, strings, "
+        f"cannot save {a_type(value)}: saved state holds numbers, strings, "
         "None, and lists and dicts of them"
     )
     raise SerializationError(message)

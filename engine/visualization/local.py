@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from torch import Tensor
 
-from engine.errors import ConfigError, SerializationError
+from engine.errors import ConfigError, SerializationError, a_type
 from engine.registry import VISBACKENDS
 from engine.visualization.backend import BaseVisBackend
 
@@ -169,7 +169,7 @@ def _plain(key: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _plain(key, each) for name, each in value.items()}
     msg = (
-        f"LocalVisBackend: {key!r} is a {type(value).__name__}, but a scalar is a "
+        f"LocalVisBackend: {key!r} is {a_type(value)}, but a scalar is a "
         "number, or a tensor or array with one element. Convert it with float(...)."
     )
     raise SerializationError(msg)

@@ -16,6 +16,7 @@ from engine.errors import (
     CheckpointDamagedError,
     CheckpointNotFoundError,
     ModelError,
+    a_type,
     did_you_mean,
 )
 from engine.model.initializers.account import update_init_info
@@ -126,7 +127,7 @@ def _weights(found: Any, source: str) -> dict[str, Tensor]:
             if named:
                 return named
     msg = (
-        f"{source} has no weights: found a {type(found).__name__}, but tensors by name "
+        f"{source} has no weights: found {a_type(found)}, but tensors by name "
         "are needed, or a mapping with 'state_dict'."
     )
     raise ModelError(msg)

@@ -40,6 +40,28 @@ def test_a_model_is_a_module_or_a_spec() -> None:
     assert isinstance(spec["module"], dict)
 
 
+def test_the_loss_of_a_step_model_may_be_a_spec() -> None:
+    """So a YAML file can name it."""
+    module = {"type": "torch.nn.Linear", "in_features": 2, "out_features": 3}
+    loss = {"type": "torch.nn.L1Loss"}
+    built = build_model({"type": "StepModel", "module": module, "loss": loss})
+    assert isinstance(built, StepModel)
+    assert isinstance(built.loss, nn.L1Loss)
+
+
+def test_what_a_users_model_does_with_its_specs_is_its_own() -> None:
+    """A mapping that it calls ``module`` reaches it as it is."""
+
+    class Own(nn.Module):
+        def __init__(self, module: dict[str, int]) -> None:
+            super().__init__()
+            self.given = module
+
+    built = build_model({"type": Own, "module": {"width": 3}})
+    assert isinstance(built, Own)
+    assert built.given == {"width": 3}
+
+
 def test_what_is_no_model_is_refused() -> None:
     """By its type."""
     with pytest.raises(ConfigError, match=r"expected a torch.nn.Module.*found a type"):

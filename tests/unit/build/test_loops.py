@@ -38,7 +38,7 @@ def test_a_type_is_taken() -> None:
         ({"by_epoch": True, "max_iters": 2}, "give 'max_epochs' and not 'max_iters'"),
         ({"by_epoch": False, "max_epochs": 2}, "give 'max_iters' and not 'max_epochs'"),
         ({"max_epochs": 2, "max_iters": 2}, "by_epoch=False give 'max_iters'"),
-        (3, "train_cfg: expected a loop or a mapping, found a int"),
+        (3, "train_cfg: expected a loop or a mapping, found an int"),
     ],
 )
 def test_settings_that_contradict_themselves(cfg: Any, said: str) -> None:

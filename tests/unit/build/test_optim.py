@@ -42,7 +42,7 @@ def test_a_spec_is_built_around_the_models_parameters() -> None:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        (3, "expected an OptimWrapper.*found a int"),
+        (3, "expected an OptimWrapper.*found an int"),
         ({"clip_grad": None}, "needs 'optimizer', found"),
     ],
 )
@@ -89,7 +89,7 @@ def test_torchs_own_schedulers_pass_through() -> None:
 @pytest.mark.parametrize(
     ("schedule", "iters", "said"),
     [
-        ([3], 1, r"param_scheduler\[0\]: expected a schedule or a spec, found a int"),
+        ([3], 1, r"param_scheduler\[0\]: expected a schedule or a spec, found an int"),
         (
             {"type": "LinearLR", "convert_to_iter_based": True},
             0,

@@ -74,3 +74,17 @@ def test_a_config_without_lines_tells_none() -> None:
     """The path is enough."""
     with pytest.raises(ConfigError, match=r"^model: bad$"):
         fail(ConfigError, "bad", "model", cfg={})
+
+
+def test_what_a_users_class_raises_is_a_config_error_with_its_cause() -> None:
+    """Placed, with its type and where it was raised; outside of a part it stays."""
+    with pytest.raises(ConfigError) as caught:
+        fail(FileNotFoundError, "no images", "train_dataloader", "dataset", cfg=Lines())
+    assert (
+        str(caught.value)
+        == "toy.yaml:2: train_dataloader.dataset: FileNotFoundError: no images"
+    )
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+    assert caught.value.__notes__[-1].startswith(f"raised in {__file__}:")
+    with pytest.raises(FileNotFoundError, match=r"^no images$"):
+        fail(FileNotFoundError, "no images", cfg=Lines())

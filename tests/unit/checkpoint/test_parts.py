@@ -30,7 +30,7 @@ class Counter:
 
 def test_a_part_needs_memory() -> None:
     """Both methods; the message names what was given."""
-    with pytest.raises(CheckpointError, match="cannot track 'x': a int has no state"):
+    with pytest.raises(CheckpointError, match="cannot track 'x': an int has no state"):
         Parts().track("x", 3)
 
 

@@ -144,7 +144,7 @@ def test_an_endless_sampler_is_cut_at_its_length() -> None:
 
 def test_no_iterable_is_refused() -> None:
     """It says what was expected and what was found."""
-    with pytest.raises(DataError, match=r"expected a DataLoader.*found a int"):
+    with pytest.raises(DataError, match=r"expected a DataLoader.*found an int"):
         open_cursor(5, seed=0)  # type: ignore[arg-type]
 
 

@@ -65,7 +65,7 @@ def test_samples_with_to_dict_come_as_dicts() -> None:
 def test_a_single_sample_is_refused(samples: Any, kind: str) -> None:
     """A mapping's keys or a text's letters are nobody's samples."""
     with pytest.raises(
-        MetricError, match=f"data_samples is a {kind}, .* return a list"
+        MetricError, match=f"data_samples is an? {kind}, .* return a list"
     ):
         Evaluator(Seen()).process(samples)
 

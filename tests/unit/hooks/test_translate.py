@@ -101,7 +101,7 @@ def test_a_point_of_a_users_own_is_no_mistake(name: str) -> None:
 
 def test_an_attribute_with_an_events_name_is_refused() -> None:
     """What cannot be called would fail in the middle of a run."""
-    with pytest.raises(HookError, match=r"^Own\.before_run is a int: the name belongs"):
+    with pytest.raises(HookError, match=r"^Own\.before_run is an int: the name"):
         trainer_with(hook_with(before_run=3))
 
 

@@ -114,8 +114,8 @@ def test_data_without_a_length_that_gives_nothing_is_refused() -> None:
 @pytest.mark.parametrize(
     ("metrics", "said"),
     [
-        ({"a": 3}, r"metrics\['a'\]: expected an ignite.metrics.Metric, found a int"),
-        (3, r"found a int without process\(\)"),
+        ({"a": 3}, r"metrics\['a'\]: expected an ignite.metrics.Metric, found an int"),
+        (3, r"found an int without process\(\)"),
     ],
 )
 def test_no_metrics_are_refused(metrics: Any, said: str) -> None:

@@ -360,7 +360,7 @@ def test_other_data_than_the_run_began_with_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_tracked_needs_state() -> None:
     """The message names the part."""
-    with pytest.raises(CheckpointError, match=r"optimizer: a int has no state_dict"):
+    with pytest.raises(CheckpointError, match=r"optimizer: an int has no state_dict"):
         trainer().track(optimizer=3)
 
 

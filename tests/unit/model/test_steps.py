@@ -57,7 +57,7 @@ def test_an_attribute_that_is_no_method_is_told() -> None:
     """A value in the method's place is not called later."""
     net = Net()
     net.val_step = 3  # type: ignore[assignment]  # that is the mistake
-    with pytest.raises(ModelError, match=r"Net\.val_step is a int, not a method"):
+    with pytest.raises(ModelError, match=r"Net\.val_step is an int, not a method"):
         require_step(net, "val_step")
 
 

@@ -302,7 +302,7 @@ def test_what_is_no_optimizer_is_refused() -> None:
 @pytest.mark.parametrize(
     ("clip_grad", "text"),
     [
-        (3, "is a int, not a mapping"),
+        (3, "is an int, not a mapping"),
         ({}, "'norm' needs 'max_norm'"),
         ({"type": "nrom", "max_norm": 1}, "'nrom'.*Did you mean 'norm'"),
         ({"type": "value", "max_norm": 1}, "'value' needs 'clip_value'"),

@@ -376,7 +376,7 @@ def test_the_environment_is_logged(tmp_path: Path) -> None:
         ({"env_cfg": {"cudn_benchmark": 1}}, "Did you mean 'cudnn_benchmark'"),
         ({"trian_cfg": {}}, "'trian_cfg' is no argument of the Runner. Did you mean"),
         ({"train_cfg": {"type": "EpochBasedTrainLoop", "by_epoch": True}}, "not both"),
-        ({"val_cfg": 3}, "val_cfg: expected a loop or a mapping, found a int"),
+        ({"val_cfg": 3}, "val_cfg: expected a loop or a mapping, found an int"),
         ({"default_hooks": {"looger": {"interval": 1}}}, "Did you mean 'logger'"),
         (
             {"custom_hooks": [{"type": "CheckpointHok"}]},
