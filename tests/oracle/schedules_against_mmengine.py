@@ -25,12 +25,14 @@ from typing import Any
 import mmengine  # type: ignore[import-not-found] # not in the project's environment
 import mmengine.optim as theirs  # type: ignore[import-not-found] # the same
 import torch
+from mmengine.registry import (  # type: ignore[import-not-found] # the same
+    PARAM_SCHEDULERS,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import engine.optim as ours
 
 TOLERANCE = 1e-12
-KINDS = ("Linear", "CosineAnnealing", "MultiStep")
 RESUMES = ("none", "none", "state", "mmengine state", "last_step")
 
 
@@ -47,7 +49,108 @@ class Case:
     steps: int
     resume: str
     cut: int
+    scores: list[float]
     tags: set[str] = field(default_factory=set)
+
+
+Drawn = dict[str, Any]
+
+
+def _constant(rng: random.Random, given: Drawn) -> Drawn:
+    end = {} if "end" in given else {"end": rng.randint(1, 30)}
+    return end | rng.choice([{}, {"factor": rng.uniform(1e-3, 1)}])
+
+
+def _linear(rng: random.Random, given: Drawn) -> Drawn:
+    # Over 1e9 steps both would stand still.
+    drawn: Drawn = {} if "end" in given else {"end": rng.randint(1, 30)}
+    if rng.random() < 0.8:
+        drawn["start_factor"] = rng.choice([1.0, rng.uniform(1e-4, 1)])
+        drawn["end_factor"] = rng.choice([1.0, 0.0, rng.uniform(0, 1)])
+    return drawn
+
+
+def _poly(rng: random.Random, given: Drawn) -> Drawn:
+    end = {} if "end" in given else {"end": rng.randint(1, 30)}
+    low = rng.choice([{}, {"eta_min": 1e-4}])
+    return end | low | rng.choice([{}, {"power": rng.uniform(0.3, 3)}])
+
+
+def _cosine(rng: random.Random, given: Drawn) -> Drawn:
+    drawn = {}
+    if "end" not in given or rng.random() < 0.5:
+        drawn["T_max"] = rng.randint(1, 20)  # below, at and above the length
+    return drawn | rng.choice([{}, {"eta_min": 1e-3}, {"eta_min_ratio": 0.05}])
+
+
+def _cosine_restart(rng: random.Random, given: Drawn) -> Drawn:
+    count = rng.randint(1, 4)
+    low = rng.choice([{"eta_min": 1e-3}, {"eta_min": 0.0}, {"eta_min_ratio": 0.05}])
+    return low | {
+        "periods": [rng.randint(1, 8) for _ in range(count)],
+        "restart_weights": [rng.uniform(0.1, 1) for _ in range(count)],
+    }
+
+
+def _exponential(rng: random.Random, given: Drawn) -> Drawn:
+    return {"gamma": rng.uniform(0.5, 1.2)}
+
+
+def _step(rng: random.Random, given: Drawn) -> Drawn:
+    gamma = rng.choice([{}, {"gamma": rng.uniform(0.05, 1.5)}])
+    return {"step_size": rng.randint(1, 10)} | gamma
+
+
+def _multi_step(rng: random.Random, given: Drawn) -> Drawn:
+    milestones = sorted(rng.randint(0, 20) for _ in range(rng.randint(1, 4)))
+    gamma = rng.choice([{}, {"gamma": rng.uniform(0.05, 1.5)}])
+    return {"milestones": milestones} | gamma
+
+
+def _one_cycle(rng: random.Random, given: Drawn) -> Drawn:
+    drawn: Drawn = {"eta_max": rng.uniform(1e-3, 1)}
+    if "end" not in given:
+        drawn["end"] = rng.randint(3, 60)
+    if rng.random() < 0.5:
+        length = (given | drawn)["end"] - given.get("begin", 0)
+        drawn["total_steps"] = length + rng.randint(0, 20)
+    if rng.random() < 0.5:
+        drawn["pct_start"] = rng.uniform(0.1, 0.45)
+    if rng.random() < 0.5:
+        drawn |= {"div_factor": rng.uniform(2, 50), "final_div_factor": 100.0}
+    drawn["three_phase"] = rng.random() < 0.5
+    drawn["anneal_strategy"] = rng.choice(["cos", "linear"])
+    return drawn
+
+
+def _plateau(rng: random.Random, given: Drawn) -> Drawn:
+    drawn: Drawn = {
+        "monitor": "score",
+        "rule": rng.choice(["less", "greater"]),
+        "factor": rng.uniform(0.1, 0.9),
+        "patience": rng.randint(0, 3),
+        "cooldown": rng.randint(0, 3),
+        "threshold": rng.choice([0.0, 1e-4, 0.1]),
+        "threshold_rule": rng.choice(["rel", "abs"]),
+    }
+    if rng.random() < 0.3:
+        drawn["min_value"] = 1e-3
+    return drawn
+
+
+SETTINGS = {
+    "Constant": _constant,
+    "CosineAnnealing": _cosine,
+    "CosineRestart": _cosine_restart,
+    "Exponential": _exponential,
+    "Linear": _linear,
+    "MultiStep": _multi_step,
+    "OneCycle": _one_cycle,
+    "Poly": _poly,
+    "ReduceOnPlateau": _plateau,
+    "Step": _step,
+}
+KINDS = tuple(SETTINGS)
 
 
 def draw_schedule(
@@ -60,22 +163,10 @@ def draw_schedule(
         kwargs["begin"] = rng.choice([0, 0, rng.randint(1, 12)])
         kwargs["end"] = kwargs["begin"] + rng.randint(1, 25)
         tags.add("begin/end")
-    if kind == "Linear":
-        if "end" not in kwargs:  # over 1e9 steps both would stand still
-            kwargs["end"] = rng.randint(1, 30)
-        if rng.random() < 0.8:
-            kwargs["start_factor"] = rng.choice([1.0, rng.uniform(1e-4, 1)])
-            kwargs["end_factor"] = rng.choice([1.0, 0.0, rng.uniform(0, 1)])
-    elif kind == "CosineAnnealing":
-        if "end" not in kwargs or rng.random() < 0.5:
-            kwargs["T_max"] = rng.randint(1, 20)  # below, at and above the length
-        kwargs |= rng.choice([{}, {"eta_min": 1e-3}, {"eta_min_ratio": 0.05}])
-    else:
-        count = rng.randint(1, 4)
-        kwargs["milestones"] = sorted(rng.randint(0, 20) for _ in range(count))
-        if rng.random() < 0.7:
-            kwargs["gamma"] = rng.uniform(0.05, 1.5)
+    kwargs |= SETTINGS[kind](rng, kwargs)
     tags.add(kind)
+    if param == "Momentum" and kind == "OneCycle":  # MMEngine has no such name
+        return "OneCycleParamScheduler", {"param_name": "momentum", **kwargs}
     if param in {"LR", "Momentum"}:
         return kind + param, kwargs
     return kind + "ParamScheduler", {"param_name": param, **kwargs}
@@ -101,6 +192,9 @@ def draw(rng: random.Random) -> Case:
         ]
         tags |= {"warm-up + cosine", "Linear", "CosineAnnealing"}
         first = "LR"
+    # MMEngine's cycles share one range, the last one's: one for each value.
+    cycles = [one for one in schedules if one[0].startswith("OneCycle")]
+    schedules = [one for one in schedules if one not in cycles[1:]]
     if len(schedules) > 1:
         tags.add("chain")
     if groups > 1:
@@ -113,6 +207,8 @@ def draw(rng: random.Random) -> Case:
     epoch_length = rng.choice([None, None, rng.randint(1, 5)])
     if resume == "last_step":
         epoch_length = None  # it counts what is scheduled, here as there
+    if any(name.startswith("ReduceOnPlateau") for name, _ in schedules):
+        epoch_length = None  # MMEngine cannot turn this one's epochs into iterations
     if epoch_length is not None:
         tags.add("build_iter_from_epoch")
     steps = rng.randint(5, 45) * (epoch_length or 1)
@@ -127,6 +223,7 @@ def draw(rng: random.Random) -> Case:
         steps=steps,
         resume=resume,
         cut=rng.randint(0, steps),
+        scores=[rng.choice([rng.uniform(-1, 3), 1.0]) for _ in range(steps)],
         tags=tags,
     )
 
@@ -160,7 +257,9 @@ class Side:
         for last_step, (name, arguments) in zip(
             last_steps, case.schedules, strict=True
         ):
-            cls, kwargs = getattr(package, name), {**arguments, "last_step": last_step}
+            # MMEngine registers some that its package does not name.
+            cls = getattr(package, name, None) or PARAM_SCHEDULERS.get(name)
+            kwargs = {**arguments, "last_step": last_step}
             if case.epoch_length is None:
                 schedule = cls(target, **kwargs)
             else:
@@ -181,11 +280,14 @@ class Side:
             "last_steps": [schedule.last_step for schedule in self.schedules],
         }
 
-    def step(self) -> None:
-        """One step of everything."""
+    def step(self, score: float) -> None:
+        """One step of everything, then what a validation found."""
         self.optimizer.step()
         for schedule in self.schedules:
             schedule.step()
+        for schedule in self.schedules:
+            if getattr(schedule, "need_val_args", False):
+                schedule.step({"score": score})
 
     def values(self) -> list[float]:
         """Every number that a schedule could have set, and what schedules report."""
@@ -210,7 +312,7 @@ def run(
         if case.resume != "none" and step == case.cut:
             side = Side(package, case, state=foreign or side.state())
             trace.append(side.values())
-        side.step()
+        side.step(case.scores[step])
         trace.append(side.values())
     return trace
 
@@ -218,8 +320,8 @@ def run(
 def state_at_cut(package: Any, case: Case) -> dict[str, Any]:
     """The state of a side that ran up to the cut."""
     side = Side(package, case)
-    for _ in range(case.cut):
-        side.step()
+    for step in range(case.cut):
+        side.step(case.scores[step])
     return side.state()
 
 
@@ -253,13 +355,13 @@ def main() -> int:
     compared = 0
     while compared < options.cases:
         case = draw(rng)
-        foreign = None
-        if case.resume == "mmengine state":
-            foreign = state_at_cut(theirs, case)
         want, error = attempt(theirs, case)
         if want is None:
             errors[error] += 1
             continue
+        foreign = None
+        if case.resume == "mmengine state":
+            foreign = state_at_cut(theirs, case)
         compared += 1
         tags.update(case.tags)
         got, error = attempt(ours, case, foreign)

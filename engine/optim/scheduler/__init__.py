@@ -2,25 +2,63 @@
 
 from __future__ import annotations
 
+from engine.optim.scheduler.anneal import (
+    CosineAnnealingParamScheduler,
+    CosineRestartParamScheduler,
+    OneCycleParamScheduler,
+)
+from engine.optim.scheduler.decay import (
+    ExponentialParamScheduler,
+    MultiStepParamScheduler,
+    StepParamScheduler,
+)
+from engine.optim.scheduler.line import (
+    ConstantParamScheduler,
+    LinearParamScheduler,
+    PolyParamScheduler,
+)
 from engine.optim.scheduler.names import (
+    ConstantLR,
+    ConstantMomentum,
     CosineAnnealingLR,
     CosineAnnealingMomentum,
-    CosineAnnealingParamScheduler,
+    CosineRestartLR,
+    CosineRestartMomentum,
+    ExponentialLR,
+    ExponentialMomentum,
     LinearLR,
     LinearMomentum,
-    LinearParamScheduler,
     LRSchedulerMixin,
     MomentumSchedulerMixin,
     MultiStepLR,
     MultiStepMomentum,
-    MultiStepParamScheduler,
+    OneCycleLR,
+    OneCycleMomentum,
+    PolyLR,
+    PolyMomentum,
+    ReduceOnPlateauLR,
+    ReduceOnPlateauMomentum,
+    StepLR,
+    StepMomentum,
+)
+from engine.optim.scheduler.plateau import (
+    ReduceOnPlateauParamScheduler,
 )
 from engine.optim.scheduler.schedule import _ParamScheduler
 
 __all__ = [
+    "ConstantLR",
+    "ConstantMomentum",
+    "ConstantParamScheduler",
     "CosineAnnealingLR",
     "CosineAnnealingMomentum",
     "CosineAnnealingParamScheduler",
+    "CosineRestartLR",
+    "CosineRestartMomentum",
+    "CosineRestartParamScheduler",
+    "ExponentialLR",
+    "ExponentialMomentum",
+    "ExponentialParamScheduler",
     "LRSchedulerMixin",
     "LinearLR",
     "LinearMomentum",
@@ -29,5 +67,17 @@ __all__ = [
     "MultiStepLR",
     "MultiStepMomentum",
     "MultiStepParamScheduler",
+    "OneCycleLR",
+    "OneCycleMomentum",
+    "OneCycleParamScheduler",
+    "PolyLR",
+    "PolyMomentum",
+    "PolyParamScheduler",
+    "ReduceOnPlateauLR",
+    "ReduceOnPlateauMomentum",
+    "ReduceOnPlateauParamScheduler",
+    "StepLR",
+    "StepMomentum",
+    "StepParamScheduler",
     "_ParamScheduler",
 ]

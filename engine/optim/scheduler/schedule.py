@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import structlog
 from torch.optim import Optimizer
 
-from engine.errors import ScheduleError, did_you_mean
+from engine.errors import ScheduleError, a_type, did_you_mean
 from engine.optim.wrapper import OptimWrapper
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ __all__ = ["END", "_ParamScheduler", "to_iterations"]
 
 END = 1_000_000_000
 """The ``end`` of a schedule that has none."""
+
+_TWO_PHASES = 2  # of a cycle without three_phase
 
 log = structlog.get_logger()
 
@@ -67,7 +69,7 @@ class _ParamScheduler(ABC):
         where = type(self).__name__
         if not isinstance(optimizer, Optimizer | OptimWrapper):
             msg = (
-                f"{where}: optimizer is a {type(optimizer).__name__}, neither a "
+                f"{where}: optimizer is {a_type(optimizer)}, neither a "
                 "torch.optim.Optimizer nor an OptimWrapper. Build it first."
             )
             raise ScheduleError(msg)
@@ -130,6 +132,16 @@ class _ParamScheduler(ABC):
         Raises:
             ScheduleError: A parameter group was added since the schedule was made.
         """
+        self._check_groups()
+        self._global_step += 1
+        if not self.begin <= self._global_step < self.end:
+            self._last_value = self._current_values()
+            return
+        self.last_step += 1
+        self._apply(self._get_value())
+        self._last_value = self._current_values()
+
+    def _check_groups(self) -> None:
         groups = self.optimizer.param_groups
         if len(groups) != len(self.base_values):
             msg = (
@@ -143,17 +155,13 @@ class _ParamScheduler(ABC):
             # which read group[param_name]; loading an optimizer's state may drop it.
             for group in groups:
                 group["momentum"] = group["betas"][0]
-        self._global_step += 1
-        if not self.begin <= self._global_step < self.end:
-            self._last_value = self._current_values()
-            return
-        self.last_step += 1
-        values = self._get_value()
-        for group, value in zip(groups, values, strict=True):
+
+    def _apply(self, values: list[float]) -> None:
+        """Set each group's value."""
+        for group, value in zip(self.optimizer.param_groups, values, strict=True):
             group[self.param_name] = value
             if self.use_betas:
                 group["betas"] = (value, *group["betas"][1:])
-        self._last_value = values
         if self.verbose:
             for index, value in enumerate(values):
                 self.print_value(self.verbose, index, value)
@@ -196,7 +204,7 @@ class _ParamScheduler(ABC):
         where = type(self).__name__
         state = dict(state_dict)
         if "version" not in state:
-            state = _from_mmengine(state, groups=len(self.base_values))
+            state = _from_mmengine(state, self._state())
         version = state.pop("version", self._VERSION)
         if version != self._VERSION:
             msg = (
@@ -248,8 +256,8 @@ class _ParamScheduler(ABC):
             value = group["betas"][0] if self.use_betas else group[self.param_name]
             if not isinstance(value, Real):
                 msg = (
-                    f"{where}: param_groups[{index}][{source!r}] is a "
-                    f"{type(value).__name__}, but schedules work on Python numbers. "
+                    f"{where}: param_groups[{index}][{source!r}] is "
+                    f"{a_type(value)}, but schedules work on Python numbers. "
                     "Give the optimizer a float."
                 )
                 raise ScheduleError(msg)
@@ -300,16 +308,26 @@ def _name(optimizer: Optimizer | OptimWrapper) -> str:
     return type(inner).__name__
 
 
-def _from_mmengine(state: dict[str, Any], *, groups: int) -> dict[str, Any]:
+def _from_mmengine(state: dict[str, Any], mine: dict[str, Any]) -> dict[str, Any]:
     """Turn the state of MMEngine's scheduler of the same name into ours.
 
-    Its names are ours. It counts milestones in a Counter, and schedules one group
-    more than the optimizer has (for the log's ``base_lr``) where there are several.
+    Its names are ours, but for a few that say what our settings say. It counts
+    milestones in a Counter, and schedules one group more than the optimizer has (for
+    the log's ``base_lr``) where there are several.
     """
-    state = {"use_betas": False, **state}
-    state.pop("verbose", None)
-    for key in ("base_values", "_last_value"):
-        state[key] = list(state.get(key, ()))[:groups]
+    state = {"use_betas": False, "base_values": mine["base_values"], **state}
+    groups = len(mine["base_values"])
+    for key in ("verbose", "rule_worse"):
+        state.pop(key, None)
+    for key in ("base_values", "_last_value", "min_values"):
+        if key in state:
+            state[key] = list(state[key])[:groups]
     if isinstance(state.get("milestones"), dict):
         state["milestones"] = sorted(Counter(state["milestones"]).elements())
+    if "_schedule_phases" in state:  # one cycle
+        phases = state.pop("_schedule_phases")
+        kind = getattr(state.pop("anneal_func"), "__name__", "")
+        state["anneal_strategy"] = "linear" if kind.endswith("linear") else "cos"
+        state["three_phase"] = len(phases) > _TWO_PHASES
+        state["pct_start"] = (phases[0]["end_step"] + 1) / state["total_steps"]
     return state
