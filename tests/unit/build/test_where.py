@@ -64,12 +64,6 @@ def test_what_a_message_says_already_is_not_said_twice() -> None:
         fail(ConfigError, "train_cfg: give max_epochs", "train_cfg", cfg={})
 
 
-def test_other_errors_pass() -> None:
-    """They are no user's mistakes."""
-    with pytest.raises(ZeroDivisionError, match=r"^by zero$"):
-        fail(ZeroDivisionError, "by zero", "model", cfg=Lines())
-
-
 def test_a_config_without_lines_tells_none() -> None:
     """The path is enough."""
     with pytest.raises(ConfigError, match=r"^model: bad$"):
