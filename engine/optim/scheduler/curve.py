@@ -214,7 +214,7 @@ def cosine_restart(
     >>> value, trace = 1.0, []
     >>> for step in range(5):
     ...     value = cosine_restart(
-    ...         step, value, periods=[2, 2], weights=[1, 0.5], start=1, end=0
+    ...         step, value, periods=[2, 2], weights=[1, 0.5], start=1.0, end=0.0
     ...     )
     ...     trace.append(round(value, 3))
     >>> trace
