@@ -7,14 +7,19 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from engine.build.where import at
-from engine.errors import ConfigError, a_type
-from engine.optim import OptimWrapper
+from engine.errors import ConfigError, a_type, did_you_mean
+from engine.optim import (
+    DefaultOptimWrapperConstructor,
+    OptimWrapper,
+    OptimWrapperDict,
+    TorchSchedule,
+)
 from engine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIM_WRAPPERS,
-    OPTIMIZERS,
     PARAM_SCHEDULERS,
 )
 
@@ -26,15 +31,15 @@ def build_optim_wrapper(model: nn.Module, optim_wrapper: Any) -> Any:
 
     Args:
         model: Whose parameters are optimized.
-        optim_wrapper: A finished wrapper, a torch optimizer, or a spec with
-            ``optimizer`` (a spec or an object) and the wrapper's arguments; its
-            ``type`` is ``OptimWrapper`` if it has none. A spec with ``constructor``
-            (a spec, or a name) is left to that: it is built with the rest of the spec
-            as ``optim_wrapper_cfg`` and with ``paramwise_cfg``, and called with the
-            model.
+        optim_wrapper: A finished wrapper, a torch optimizer, finished wrappers by name,
+            or a spec with ``optimizer`` and the wrapper's arguments. A spec is left to
+            its ``constructor`` (a spec, or a name; ``DefaultOptimWrapperConstructor``
+            without one), which is built with the rest of the spec as
+            ``optim_wrapper_cfg`` and with ``paramwise_cfg``, and called with the model.
 
     Raises:
         ConfigError: It is none of these, or the spec lacks ``optimizer``.
+        OptimizerError: Settings of the wrapper or its parameters cannot work.
     """
     if isinstance(optim_wrapper, OptimWrapper):
         return optim_wrapper
@@ -46,17 +51,28 @@ def build_optim_wrapper(model: nn.Module, optim_wrapper: Any) -> Any:
             f"spec with 'optimizer'; found {a_type(optim_wrapper)}"
         )
         raise ConfigError(message)
-    spec = {"type": "OptimWrapper", **optim_wrapper}
+    spec = dict(optim_wrapper)
     if spec.get("constructor") is not None:
         return _construct(spec, model)
-    optimizer = spec.pop("optimizer", None)
-    if optimizer is None:
-        message = f"optim_wrapper: needs 'optimizer', found {sorted(spec)}"
-        raise ConfigError(message)
-    if isinstance(optimizer, Mapping):
-        with at("optimizer"):
-            optimizer = OPTIMIZERS.build(optimizer, params=model.parameters())
-    return OPTIM_WRAPPERS.build(spec, optimizer=optimizer)
+    if isinstance(spec.get("optimizer"), torch.optim.Optimizer):
+        return OPTIM_WRAPPERS.build({"type": "OptimWrapper", **spec})
+    if "optimizer" in spec or "type" in spec or not spec:
+        return _construct(
+            {**spec, "constructor": DefaultOptimWrapperConstructor}, model
+        )
+    return _several(spec)
+
+
+def _several(spec: dict[str, Any]) -> OptimWrapperDict:
+    for name, one in spec.items():
+        if not isinstance(one, OptimWrapper):
+            message = (
+                f"optim_wrapper: needs 'optimizer', found {sorted(spec)}. If these are "
+                f"several optimizers, {name!r} is {a_type(one)}: give finished "
+                "wrappers, or a 'constructor' that makes them of the model"
+            )
+            raise ConfigError(message)
+    return OptimWrapperDict(**spec)
 
 
 def _construct(spec: dict[str, Any], model: nn.Module) -> Any:
@@ -64,16 +80,16 @@ def _construct(spec: dict[str, Any], model: nn.Module) -> Any:
     if not isinstance(constructor, Mapping):
         constructor = {"type": constructor}
     given = {
-        "optim_wrapper_cfg": spec,
         "paramwise_cfg": spec.pop("paramwise_cfg", None),
+        "optim_wrapper_cfg": spec,
     }
     with at("constructor"):
         built = OPTIM_WRAPPER_CONSTRUCTORS.build(constructor, **given)
     wrapper = built(model)
     if not isinstance(wrapper, OptimWrapper):
         message = (
-            f"optim_wrapper: {type(built).__name__} made {a_type(wrapper)}, "
-            "expected an OptimWrapper"
+            f"optim_wrapper: {type(built).__name__} made {a_type(wrapper)}, expected "
+            "an OptimWrapper"
         )
         raise ConfigError(message)
     return wrapper
@@ -81,22 +97,47 @@ def _construct(spec: dict[str, Any], model: nn.Module) -> Any:
 
 def build_param_schedulers(
     schedules: Any, optim_wrapper: Any, *, max_epochs: int, max_iters: int
-) -> list[Any]:
+) -> Any:
     """Schedules of the optimizer's values.
 
     Args:
-        schedules: A schedule or a spec, or a list of them; ``None``: none. In a spec
-            ``end`` defaults to the run's length, and ``convert_to_iter_based=True``
-            lets one that is given in epochs step with each iteration.
+        schedules: A schedule or a spec, or a list of them; ``None``: none. For several
+            optimizers a mapping of their names to these; what is no such mapping is
+            made for each of them. In a spec ``end`` defaults to the run's length, and
+            ``convert_to_iter_based=True`` lets one that is given in epochs step with
+            each iteration. torch's schedulers take ``by_epoch`` beside their arguments.
         optim_wrapper: What they act on.
         max_epochs: The run's length in epochs.
         max_iters: The run's length in iterations; 0 if that is not known.
 
+    Returns:
+        A list; of several optimizers a dict of lists, by name.
+
     Raises:
-        ConfigError: Something is neither a schedule nor a spec, or an epoch's length
-            is needed and not known.
+        ConfigError: Something is neither a schedule nor a spec, a name is of no
+            optimizer, or an epoch's length is needed and not known.
         ScheduleError: A schedule's settings cannot work.
     """
+    length = (max_epochs, max_iters)
+    if not isinstance(optim_wrapper, OptimWrapperDict):
+        return _build_list(schedules, optim_wrapper, length)
+    if not isinstance(schedules, Mapping) or "type" in schedules:
+        schedules = dict.fromkeys(optim_wrapper, schedules)
+    for name in schedules:
+        if name not in optim_wrapper:
+            message = (
+                f"no optimizer is called {name!r}, there are {sorted(optim_wrapper)}."
+                f"{did_you_mean(str(name), optim_wrapper)}"
+            )
+            raise ConfigError(message)
+    built = {}
+    for name, some in schedules.items():
+        with at(name):
+            built[name] = _build_list(some, optim_wrapper[name], length)
+    return built
+
+
+def _build_list(schedules: Any, optimizer: Any, length: tuple[int, int]) -> list[Any]:
     if schedules is None:
         return []
     if not isinstance(schedules, Sequence):
@@ -104,28 +145,38 @@ def build_param_schedulers(
     built = []
     for index, one in enumerate(schedules):
         with at(index):
-            built.append(_build(one, optim_wrapper, index, max_epochs, max_iters))
+            built.append(_build(one, optimizer, length))
     return built
 
 
-def _build(
-    schedule: Any, optim_wrapper: Any, index: int, max_epochs: int, max_iters: int
-) -> Any:
+def _build(schedule: Any, optimizer: Any, length: tuple[int, int]) -> Any:
     if not isinstance(schedule, Mapping):
         if callable(getattr(schedule, "step", None)):
             return schedule
-        message = (
-            f"param_scheduler[{index}]: expected a schedule or a spec, found "
-            f"{a_type(schedule)}"
-        )
+        message = f"expected a schedule or a spec, found {a_type(schedule)}"
         raise ConfigError(message)
     spec = dict(schedule)
+    if _is_torchs(spec.get("type")):
+        return _build_torchs(spec, optimizer)
+    max_epochs, max_iters = length
     end = max_epochs if spec.get("by_epoch", True) else max_iters
     if end:
         spec.setdefault("end", end)
     return PARAM_SCHEDULERS.build(
         spec,
-        optimizer=getattr(optim_wrapper, "optimizer", optim_wrapper),
+        optimizer=optimizer,
         # Only a spec with convert_to_iter_based needs it.
         epoch_length=max_iters // max_epochs if max_iters else None,
     )
+
+
+def _is_torchs(kind: Any) -> bool:
+    if isinstance(kind, str):
+        kind = PARAM_SCHEDULERS.get(kind)
+    return isinstance(kind, type) and issubclass(kind, LRScheduler)
+
+
+def _build_torchs(spec: dict[str, Any], optimizer: Any) -> TorchSchedule:
+    settings = {key: spec.pop(key) for key in ("by_epoch", "monitor") if key in spec}
+    inner = getattr(optimizer, "optimizer", optimizer)
+    return TorchSchedule(PARAM_SCHEDULERS.build(spec, optimizer=inner), **settings)

@@ -75,6 +75,7 @@ def capture(
         "run_state": state.state_dict(),
         "randomness": capture_randomness() if randomness is None else randomness,
         "gradients": parts.gradients(state.iteration),
+        "counts": parts.counts(),
         "evaluating": parts.evaluating(),
         "hooks": hooks.state_dict(),
         "parts": {name: part.state_dict() for name, part in parts.others.items()},
@@ -132,6 +133,9 @@ def restore(
             )
             raise CheckpointError(message) from error
         parts.load_gradients(ours["gradients"])
+        parts.load_counts(
+            ours.get("counts"), ours["run_state"]["progress"]["iteration"]
+        )
     if parts.param_schedulers and resume_param_scheduler:
         parts.load_schedulers(_part(checkpoint, "param_schedulers"))
     state.hub.load_state_dict(checkpoint["message_hub"])

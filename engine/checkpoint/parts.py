@@ -150,6 +150,24 @@ class Parts:
             return None
         return [None if grad is None else grad.detach().clone() for grad in grads]
 
+    def counts(self) -> Any:
+        """How often each optimizer wrapper ran backward; ``None`` without one."""
+        state = getattr(self.optimizer, "count_state", None)
+        return None if state is None else state()
+
+    def load_counts(self, saved: Any, iteration: int) -> None:
+        """Put back how often wrappers ran backward.
+
+        Args:
+            saved: What :meth:`counts` gave; ``None``: once an iteration.
+            iteration: Iterations finished.
+        """
+        load = getattr(self.optimizer, "load_count_state", None)
+        if load is not None and saved is not None:
+            load(saved)
+        elif load is not None:
+            self.optimizer.initialize_count_status(None, iteration, -1)
+
     def _parameters(self) -> list[Any]:
         return [
             parameter

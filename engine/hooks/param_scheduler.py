@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
+from engine.state import Phase
 
 if TYPE_CHECKING:
     from engine.state import RunContext
@@ -18,7 +19,10 @@ __all__ = ["ParamSchedulerHook"]
 
 @HOOKS.register_module()
 class ParamSchedulerHook(Hook):
-    """Steps the schedules: each after an epoch or after an iteration, as it says."""
+    """Steps the schedules: each after an epoch or after an iteration, as it says.
+
+    Those that wait for a plateau get the metrics of each validation inside training.
+    """
 
     priority: ClassVar[Priority] = Priority.LOW
 
@@ -43,6 +47,16 @@ class ParamSchedulerHook(Hook):
         for schedule in _all(runner.param_schedulers):
             if getattr(schedule, "by_epoch", True):
                 schedule.step()
+
+    def after_val_epoch(
+        self, runner: RunContext, metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Let schedules that wait for a plateau look at a validation of training."""
+        if metrics is None or runner.state.outer is not Phase.TRAINING:
+            return
+        for schedule in _all(runner.param_schedulers):
+            if getattr(schedule, "need_val_args", False):
+                schedule.step(metrics)
 
 
 def _all(schedules: Any) -> Iterator[Any]:

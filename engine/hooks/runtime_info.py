@@ -22,7 +22,8 @@ __all__ = ["RuntimeInfoHook"]
 class RuntimeInfoHook(Hook):
     """Writes to the message hub where the run is, its learning rate and its losses.
 
-    Scalars: ``train/lr`` (``train/NAME.lr`` of several optimizers), ``train/KEY`` for
+    Scalars: ``train/lr`` (``train/NAME.lr`` of several optimizers; of several parameter
+    groups the first one's, and ``train/base_lr`` beside it), ``train/KEY`` for
     each number that the training step returned, ``val/KEY`` and ``test/KEY`` for each
     metric. Facts: ``epoch``, ``iter``, ``max_epochs``, ``max_iters``, ``seed``.
     """
@@ -60,8 +61,12 @@ class RuntimeInfoHook(Hook):
         hub.update_info("iter", state.progress.iteration)
         optimizer = getattr(runner, "optim_wrapper", None)
         groups = getattr(optimizer, "param_groups", None)
-        if groups is not None:
+        if type(groups) is list:
             self._record(hub, "lr", groups[0]["lr"])
+            if len(groups) > 1 and "lr" in (
+                base := getattr(optimizer, "base_param_settings", None) or {}
+            ):
+                self._record(hub, "base_lr", base["lr"])
         elif optimizer is not None:  # several, by name
             for name, one in optimizer.items():
                 self._record(hub, f"{name}.lr", one.param_groups[0]["lr"])

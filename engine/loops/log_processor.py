@@ -159,7 +159,7 @@ class LogProcessor:
         digits = self.num_digits
         rates, others = [head], []
         for name, value in values.items():
-            if name == "lr" or name.endswith(".lr"):
+            if name == "lr" or name.endswith((".lr", "_lr")):
                 rates.append(f"{name}: {value:.{digits}e}")
             else:
                 others.append(f"{name}: {value:.{digits}f}")

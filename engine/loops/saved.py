@@ -122,6 +122,7 @@ class SavedEngine(EventEngine):
         self._check_at_rest()
         self.run_state.hub.load_state_dict(state_dict["message_hub"])
         self.run_state.load_state_dict(state_dict["run_state"])
+        self.parts.load_counts(None, self.run_state.iteration)
         self.context.hook_set.load_state_dict(state_dict["hooks"])
         self._start_anew()
         restore_randomness(state_dict["randomness"])

@@ -361,7 +361,11 @@ class TrainEngine(Driven, SavedEngine):
         if count is not None:
             length = self.clock.epoch_length or 0
             total = length * (self.clock.max_epochs or 0)
+            # A model may use it more or less often than once an iteration.
+            counted = self.parts.counts() if self.run_state.started else None
             count(self.parts.model, self.run_state.iteration, total or -1)
+            if counted is not None:
+                self.parts.load_counts(counted, self.run_state.iteration)
 
     @contextmanager
     def _failures_described(self) -> Iterator[None]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from engine.optim.accumulation import ends_window, optimizer_steps, window_length
+from engine.optim.amp import AmpOptimWrapper
+from engine.optim.constructor import DefaultOptimWrapperConstructor
+from engine.optim.multi import OptimWrapperDict
 from engine.optim.optimizers import register_torch_optimizers
 from engine.optim.scale_lr import lr_ratio, scale_lr
 from engine.optim.scheduler import (
@@ -38,11 +41,15 @@ from engine.optim.scheduler import (
     StepLR,
     StepMomentum,
     StepParamScheduler,
+    TorchSchedule,
     _ParamScheduler,
+    register_torch_schedulers,
 )
 from engine.optim.wrapper import OptimWrapper
+from engine.optim.zero import ZeroRedundancyOptimizer
 
 __all__ = [
+    "AmpOptimWrapper",
     "ConstantLR",
     "ConstantMomentum",
     "ConstantParamScheduler",
@@ -52,6 +59,7 @@ __all__ = [
     "CosineRestartLR",
     "CosineRestartMomentum",
     "CosineRestartParamScheduler",
+    "DefaultOptimWrapperConstructor",
     "ExponentialLR",
     "ExponentialMomentum",
     "ExponentialParamScheduler",
@@ -67,6 +75,7 @@ __all__ = [
     "OneCycleMomentum",
     "OneCycleParamScheduler",
     "OptimWrapper",
+    "OptimWrapperDict",
     "PolyLR",
     "PolyMomentum",
     "PolyParamScheduler",
@@ -76,11 +85,14 @@ __all__ = [
     "StepLR",
     "StepMomentum",
     "StepParamScheduler",
+    "TorchSchedule",
+    "ZeroRedundancyOptimizer",
     "_ParamScheduler",
     "ends_window",
     "lr_ratio",
     "optimizer_steps",
     "register_torch_optimizers",
+    "register_torch_schedulers",
     "scale_lr",
     "window_length",
 ]

@@ -60,8 +60,12 @@ def scale_lr(optimizer: Any, ratio: float) -> None:
     """Multiply the learning rate of each of an optimizer's groups.
 
     Args:
-        optimizer: An optimizer or optimizer wrapper; its ``param_groups`` are changed.
+        optimizer: An optimizer or optimizer wrapper, or several by name; their
+            ``param_groups`` are changed.
         ratio: The factor.
     """
-    for group in optimizer.param_groups:
-        group["lr"] = group["lr"] * ratio
+    found = optimizer.param_groups
+    several = found.values() if isinstance(found, Mapping) else [found]
+    for groups in several:
+        for group in groups:
+            group["lr"] = group["lr"] * ratio

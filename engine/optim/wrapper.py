@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch.nn import Module, Parameter
 
-__all__ = ["OptimWrapper"]
+__all__ = ["OptimWrapper", "check_loss"]
 
 
 _CLIPPERS: dict[str, Callable[..., Any]] = {
@@ -83,6 +83,11 @@ class OptimWrapper:
         self._accumulative_counts = accumulative_counts
         self._inner_count = 0
         self._max_counts: int | None = None
+        # Of several groups none need have the settings that all began from: these are
+        # scheduled beside them, so that a log can show what the run's rate is.
+        self.base_param_settings: dict[str, Any] | None = None
+        if len(optimizer.param_groups) > 1:
+            self.base_param_settings = {"params": [], **optimizer.defaults}
 
     def update_params(
         self,
@@ -116,7 +121,7 @@ class OptimWrapper:
         """
         if self._accumulative_counts == 1:
             return loss
-        _check_loss(loss)
+        check_loss(loss)
         length = window_length(
             self._inner_count,
             counts=self._accumulative_counts,
@@ -134,7 +139,7 @@ class OptimWrapper:
         Raises:
             OptimizerError: ``loss`` cannot be differentiated.
         """
-        _check_loss(loss)
+        check_loss(loss)
         loss.backward(**kwargs)  # type: ignore[no-untyped-call] # torch's
         self._inner_count += 1
 
@@ -218,8 +223,10 @@ class OptimWrapper:
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The optimizer's own parameter groups."""
-        return self.optimizer.param_groups
+        """The optimizer's own groups; of several, the settings of none come last."""
+        if self.base_param_settings is None:
+            return self.optimizer.param_groups
+        return [*self.optimizer.param_groups, self.base_param_settings]
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -227,8 +234,15 @@ class OptimWrapper:
         return self.optimizer.defaults
 
     def get_lr(self) -> dict[str, list[float]]:
-        """The learning rate of each parameter group, under ``"lr"``."""
-        return {"lr": [group["lr"] for group in self.param_groups]}
+        """The learning rate of each parameter group, under ``"lr"``.
+
+        Of several groups also that of parameters without settings of their own, under
+        ``"base_lr"``.
+        """
+        rates = {"lr": [group["lr"] for group in self.optimizer.param_groups]}
+        if self.base_param_settings is not None and "lr" in self.base_param_settings:
+            rates["base_lr"] = [self.base_param_settings["lr"]]
+        return rates
 
     def get_momentum(self) -> dict[str, list[float]]:
         """The momentum of each parameter group, under ``"momentum"``.
@@ -236,15 +250,27 @@ class OptimWrapper:
         Returns:
             The first beta where a group has betas; 0 where it has neither.
         """
-        return {"momentum": [_momentum(group) for group in self.param_groups]}
+        groups = self.optimizer.param_groups
+        return {"momentum": [_momentum(group) for group in groups]}
 
     def state_dict(self) -> dict[str, Any]:
-        """Exactly the optimizer's state, as torch and MMEngine save it."""
-        return self.optimizer.state_dict()
+        """The optimizer's state, as torch and MMEngine save it.
+
+        Of several groups the settings of none stand under ``"base_param_settings"``.
+        """
+        state = self.optimizer.state_dict()
+        if self.base_param_settings is not None:
+            base = {k: v for k, v in self.base_param_settings.items() if k != "params"}
+            state["base_param_settings"] = base
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load an optimizer's state, as torch and MMEngine save it."""
-        self.optimizer.load_state_dict(state_dict)
+        state = dict(state_dict)
+        base = state.pop("base_param_settings", None)
+        self.optimizer.load_state_dict(state)
+        if base is not None and self.base_param_settings is not None:
+            self.base_param_settings.update(base, params=[])
 
     def gradient_state(self) -> list[Tensor | None] | None:
         """The gradients of an open window, which no optimizer's state holds.
@@ -281,6 +307,17 @@ class OptimWrapper:
                 if grad is None
                 else grad.detach().to(device=parameter.device, copy=True)
             )
+
+    def count_state(self) -> Any:
+        """How often backward ran, to be put back after :meth:`initialize_count_status`.
+
+        A model may use a wrapper more or less often than once an iteration.
+        """
+        return self._inner_count
+
+    def load_count_state(self, state: Any) -> None:
+        """Put back what :meth:`count_state` gave."""
+        self._inner_count = state
 
     def __repr__(self) -> str:
         """The settings, and the optimizer in its own words."""
@@ -344,7 +381,7 @@ def _read_clip_grad(
     return kind, kwargs
 
 
-def _check_loss(loss: Tensor) -> None:
+def check_loss(loss: Tensor) -> None:
     """Raise OptimizerError for what ``backward`` cannot start from.
 
     Looks at the host's record of the tensor only: no wait for its device.

@@ -248,8 +248,8 @@ class RunnerBuilders(RunnerFacts):
                 ratio=ratio,
             )
 
-    def build_param_scheduler(self, scheduler: Any) -> list[Any]:
-        """Schedules that act on the optimizer wrapper."""
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Schedules that act on the optimizer wrapper; of several a dict by name."""
         return build_param_schedulers(
             scheduler,
             self.optim_wrapper,

@@ -166,7 +166,7 @@ class RunnerFacts:
         return self.parts.optim_wrapper
 
     @property
-    def param_schedulers(self) -> list[Any]:
+    def param_schedulers(self) -> Any:
         """The schedules; empty until training needs them."""
         return self.parts.param_schedulers
 

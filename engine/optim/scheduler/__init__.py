@@ -45,6 +45,10 @@ from engine.optim.scheduler.plateau import (
     ReduceOnPlateauParamScheduler,
 )
 from engine.optim.scheduler.schedule import _ParamScheduler
+from engine.optim.scheduler.torch_schedule import (
+    TorchSchedule,
+    register_torch_schedulers,
+)
 
 __all__ = [
     "ConstantLR",
@@ -79,5 +83,7 @@ __all__ = [
     "StepLR",
     "StepMomentum",
     "StepParamScheduler",
+    "TorchSchedule",
     "_ParamScheduler",
+    "register_torch_schedulers",
 ]

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from engine.build import build_optim_wrapper, build_param_schedulers
-from engine.errors import ConfigError
-from engine.optim import OptimWrapper
+from engine.errors import ConfigError, ScheduleError
+from engine.optim import OptimWrapper, OptimWrapperDict, TorchSchedule
 
 MODEL = nn.Linear(1, 1)
 
@@ -44,6 +44,11 @@ def test_a_spec_is_built_around_the_models_parameters() -> None:
     [
         (3, "expected an OptimWrapper.*found an int"),
         ({"clip_grad": None}, "needs 'optimizer', found"),
+        ({"type": "OptimWrapper"}, "needs 'optimizer', the spec of one, found"),
+        (
+            {"one": {"optimizer": {"type": "SGD"}}},
+            "needs 'optimizer', found .*'one' is a dict: give .* 'constructor'",
+        ),
     ],
 )
 def test_bad_optimizers(spec: Any, said: str) -> None:
@@ -89,7 +94,7 @@ def test_torchs_own_schedulers_pass_through() -> None:
 @pytest.mark.parametrize(
     ("schedule", "iters", "said"),
     [
-        ([3], 1, r"param_scheduler\[0\]: expected a schedule or a spec, found an int"),
+        ([3], 1, r"^\[0\]: expected a schedule or a spec, found an int"),
         (
             {"type": "LinearLR", "convert_to_iter_based": True},
             0,
@@ -101,3 +106,56 @@ def test_bad_schedules(schedule: Any, iters: int, said: str) -> None:
     """Each is named."""
     with pytest.raises(ConfigError, match=said):
         build_param_schedulers(schedule, wrapper(), max_epochs=2, max_iters=iters)
+
+
+def test_finished_wrappers_by_name_are_several_optimizers() -> None:
+    """Schedules of one name act on it; a list acts on each."""
+    several = build_optim_wrapper(MODEL, {"one": wrapper(1.0), "other": wrapper(2.0)})
+    assert isinstance(several, OptimWrapperDict)
+    each = build_param_schedulers(
+        {"type": "ConstantLR", "factor": 0.5}, several, max_epochs=3, max_iters=3
+    )
+    assert {name: len(some) for name, some in each.items()} == {"one": 1, "other": 1}
+    assert several.get_lr() == {"one.lr": [0.5], "other.lr": [1.0]}
+    build_param_schedulers(
+        {"other": [{"type": "ConstantLR", "factor": 0.5}]},
+        several,
+        max_epochs=3,
+        max_iters=3,
+    )
+    assert several.get_lr() == {"one.lr": [0.5], "other.lr": [0.5]}
+    with pytest.raises(ConfigError, match="no optimizer is called 'othr', there are"):
+        build_param_schedulers({"othr": []}, several, max_epochs=3, max_iters=3)
+
+
+@pytest.mark.parametrize("name", ["StepLR", "torch.optim.lr_scheduler.StepLR"])
+def test_torchs_schedulers_by_name(name: str) -> None:
+    """Ours where the name is ours, torch's by its path."""
+    optimizer = wrapper()
+    (built,) = build_param_schedulers(
+        {"type": name, "step_size": 1, "gamma": 0.5, "by_epoch": False},
+        optimizer,
+        max_epochs=3,
+        max_iters=3,
+    )
+    assert isinstance(built, TorchSchedule) == ("torch" in name)
+    assert not built.by_epoch
+    optimizer.step()
+    built.step()
+    assert built.get_last_value() == [0.5]
+
+
+def test_torchs_plateau_waits_for_its_metric() -> None:
+    """It needs a monitor; others take none."""
+    spec: dict[str, Any] = {"type": "ReduceLROnPlateau", "patience": 0, "factor": 0.5}
+    (built,) = build_param_schedulers(
+        {**spec, "monitor": "score"}, wrapper(), max_epochs=3, max_iters=3
+    )
+    for score in (1.0, 1.0, 1.0):
+        built.step()
+        built.step({"score": score})
+    assert built.get_last_value() == [0.25]
+    with pytest.raises(ScheduleError, match="monitor is 'score', but the validation"):
+        built.step({"scores": 1.0})
+    with pytest.raises(ScheduleError, match="ReduceLROnPlateau needs monitor"):
+        build_param_schedulers(spec, wrapper(), max_epochs=3, max_iters=3)

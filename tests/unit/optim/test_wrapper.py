@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import OptimizerError
-from engine.optim import OptimWrapper
+from engine.optim import LinearLR, OptimWrapper
 from engine.registry import OPTIM_WRAPPERS
 
 if TYPE_CHECKING:
@@ -345,16 +345,35 @@ def test_a_loss_of_one_element_is_a_scalar() -> None:
 
 
 def test_lr_and_momentum_of_each_group() -> None:
-    """Each group has its entry, in order."""
+    """Each group has its entry, in order, and none's stand beside them."""
     groups: list[dict[str, Any]] = [
         {"params": [parameter(0.0)]},
         {"params": [parameter(0.0)], "lr": 0.2, "momentum": 0.8},
     ]
     wrapper = OptimWrapper(torch.optim.SGD(groups, lr=0.1, momentum=0.9))
-    assert wrapper.get_lr() == {"lr": [0.1, 0.2]}
+    assert wrapper.get_lr() == {"lr": [0.1, 0.2], "base_lr": [0.1]}
     assert wrapper.get_momentum() == {"momentum": [0.9, 0.8]}
-    assert wrapper.param_groups is wrapper.optimizer.param_groups
+    assert wrapper.param_groups[:2] == wrapper.optimizer.param_groups
+    assert len(wrapper.param_groups) == 3
     assert wrapper.defaults is wrapper.optimizer.defaults
+
+
+def test_the_settings_of_no_group_are_scheduled_and_saved() -> None:
+    """So that the rate of the run is known after a resume too."""
+
+    def make() -> OptimWrapper:
+        groups = [{"params": [parameter(0.0)], "lr": lr} for lr in (0.5, 0.25)]
+        return OptimWrapper(torch.optim.SGD(groups, lr=1.0))
+
+    wrapper = make()
+    LinearLR(wrapper, start_factor=0.5, end=3)
+    assert wrapper.get_lr() == {"lr": [0.25, 0.125], "base_lr": [0.5]}
+    other = make()
+    other.load_state_dict(wrapper.state_dict())
+    assert other.get_lr() == wrapper.get_lr()
+    bare = torch.optim.SGD([parameter(0.0)], lr=1.0)
+    with pytest.raises(ValueError, match="different number of parameter groups"):
+        OptimWrapper(bare).load_state_dict(wrapper.state_dict())
 
 
 def test_momentum_of_optimizers_without_that_name() -> None:

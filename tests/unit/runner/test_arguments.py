@@ -138,7 +138,7 @@ def test_a_subclass_may_build_a_part_itself(tmp_path: Path) -> None:
             built.append("optimizer")
             return super().build_optim_wrapper(optim_wrapper)
 
-        def build_param_scheduler(self, scheduler: Any) -> list[Any]:
+        def build_param_scheduler(self, scheduler: Any) -> Any:
             built.append("schedules")
             return super().build_param_scheduler(scheduler)
 
