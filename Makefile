@@ -10,7 +10,7 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint co
 DIGITS := docs/examples/digits.py --work-dir work_dirs/digits
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs coverage bench clean
+.PHONY: help demo test oracle lint types docs coverage bench clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,10 @@ demo: .venv/.demo  ## Set up .venv, train on scikit-learn's digits, test the res
 test: lint types  ## Set up .venv, run every check: lint, types, tests, doctests
 	$(RUN) -m pytest -n auto
 	$(RUN) -m pytest -q --doctest-modules engine
+
+oracle: .venv/.oracle  ## Compare with MMEngine 0.10.7, as a black box, on random cases
+	$(RUN) tests/oracle/schedules_against_mmengine.py --cases 900
+	$(RUN) tests/oracle/param_groups_against_mmengine.py --cases 300
 
 lint: .venv/.dev  ## Ruff's rules and format, spelling
 	$(RUN) -m ruff check .
@@ -60,4 +64,8 @@ clean:  ## Remove .venv and what the tools left; runs in work_dirs/ stay
 
 .venv/.dev: setup.cfg constraints.txt | .venv/.made
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/.oracle: setup.cfg constraints.txt | .venv/.made
+	$(PIP) --editable '.[oracle]'
 	@touch $@

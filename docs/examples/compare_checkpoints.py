@@ -2,8 +2,8 @@
 
 python docs/examples/compare_checkpoints.py ONE.pth OTHER.pth
 
-Compared are weights, optimizer, schedules, counters, generators and the recorded
-scalars; not compared are clock times and the names of runs and files.
+Compared are weights, averages of them, optimizer, schedules, counters, generators and
+the recorded scalars; not compared are clock times and the names of runs and files.
 """
 
 import sys
@@ -32,6 +32,7 @@ def parts(path):
     scalars = checkpoint["message_hub"]["scalars"]
     return {
         "weights": checkpoint["state_dict"],
+        "averages": checkpoint.get("ema_state_dict", {}),
         "optimizer": checkpoint["optimizer"],
         "schedules": checkpoint.get("param_schedulers", []),
         "counters": checkpoint["engine"]["run_state"]["progress"],

@@ -118,6 +118,11 @@ def restore(
             "it was saved from inside a handler or a validation, before the other "
             "handlers of that event had run: what those do then is missing"
         )
+    if "ema_state_dict" in checkpoint:
+        remarks.append(
+            "its weights are averages and no EMAHook is there to put the trained ones "
+            "back: the run goes on from the averages"
+        )
     if parts.model is not None:
         load_state_dict(parts.model, checkpoint["state_dict"], strict=True)
         parts.set_evaluating(ours["evaluating"])

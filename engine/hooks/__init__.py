@@ -1,6 +1,7 @@
 """Hooks: objects with methods for events, and those that come with the engine."""
 
 from engine.hooks.checkpoint import CheckpointHook
+from engine.hooks.ema import EMAHook
 from engine.hooks.hook import Hook
 from engine.hooks.hook_set import HookRecord, HookSet
 from engine.hooks.iter_timer import IterTimerHook
@@ -15,6 +16,7 @@ __all__ = [
     "POINTS",
     "CheckpointHook",
     "DistSamplerSeedHook",
+    "EMAHook",
     "Hook",
     "HookNameWarning",
     "HookRecord",

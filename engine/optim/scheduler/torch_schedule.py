@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.optim import lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.swa_utils import SWALR
 
 from engine.errors import ScheduleError, did_you_mean
 from engine.registry import PARAM_SCHEDULERS
@@ -93,7 +94,7 @@ def register_torch_schedulers() -> list[str]:
     """
     classes = {
         name: value
-        for name, value in vars(lr_scheduler).items()
+        for name, value in {**vars(lr_scheduler), "SWALR": SWALR}.items()
         if inspect.isclass(value)
         and issubclass(value, LRScheduler)
         and value is not LRScheduler

@@ -39,9 +39,7 @@ def test_it_steps_as_the_optimizer_that_it_spreads(tmp_path: Path) -> None:
 def test_it_needs_ranks_and_an_optimizer() -> None:
     """Each is told."""
     parameter = torch.nn.Parameter(torch.ones(3))
-    with pytest.raises(
-        OptimizerError, match=r"no process group. In one process use"
-    ):
+    with pytest.raises(OptimizerError, match=r"no process group. In one process use"):
         OPTIMIZERS.build(SPEC, params=[parameter])
     with pytest.raises(OptimizerError, match=r"has no 'Adma'. Did you mean 'Ada"):
         OPTIMIZERS.build({**SPEC, "optimizer_type": "Adma"}, params=[parameter])

@@ -1,0 +1,218 @@
+"""Keeps an average of the model's weights and evaluates with it."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from engine.errors import ConfigError
+from engine.events import Priority
+from engine.hooks.hook import Hook
+from engine.model import is_model_wrapper
+from engine.registry import HOOKS, MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch.nn import Module
+
+    from engine.state import RunContext
+    from engine.typing import Batch
+
+__all__ = ["EMAHook"]
+
+
+@HOOKS.register_module()
+class EMAHook(Hook):
+    """Keeps an average of the model's weights and evaluates with it.
+
+    In validation and test the averaged weights are in the model; afterwards the
+    trained ones are back. Checkpoints have MMEngine's form: ``state_dict`` holds the
+    averages, so what loads a checkpoint gets the weights that were evaluated, and
+    ``ema_state_dict`` holds the trained weights as ``module.*`` and the count of
+    updates. A resume puts both where they were.
+
+    Args:
+        ema_type: Name of the average's class, as ``"ExponentialMovingAverage"``,
+            ``"MomentumAnnealingEMA"``, ``"StochasticWeightAverage"`` or
+            ``"torch.optim.swa_utils.AveragedModel"``.
+        strict_load: Whether averages that do not fit the model end a resume; else
+            what does not fit is left as it is, with a warning.
+        begin_iter: The first iteration (counted from 1) that is averaged.
+        begin_epoch: The first epoch (likewise), instead of ``begin_iter``.
+        kwargs: Of the average's class, as ``momentum``, ``interval``,
+            ``update_buffers``.
+
+    Attributes:
+        ema_model: The average, from ``before_run`` on.
+
+    Raises:
+        ConfigError: Both ``begin_iter`` and ``begin_epoch`` are given, or one is below
+            0.
+    """
+
+    priority: ClassVar[Priority] = Priority.NORMAL
+
+    def __init__(
+        self,
+        ema_type: str = "ExponentialMovingAverage",
+        strict_load: bool = False,
+        begin_iter: int = 0,
+        begin_epoch: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        for name, value in (("begin_iter", begin_iter), ("begin_epoch", begin_epoch)):
+            if not isinstance(value, int) or value < 0:
+                msg = f"EMAHook: {name} is {value!r}, but it counts from 1; 0: at once."
+                raise ConfigError(msg)
+        if begin_iter and begin_epoch:
+            msg = (
+                f"EMAHook: begin_iter is {begin_iter} and begin_epoch {begin_epoch}: "
+                "give one of the two."
+            )
+            raise ConfigError(msg)
+        self.ema_cfg = {"type": ema_type, **kwargs}
+        self.strict_load = strict_load
+        self.begin_iter = begin_iter
+        self.begin_epoch = begin_epoch
+        self.ema_model: Any = None
+        self._source: Module | None = None
+        self._swapped = False
+
+    def before_run(self, runner: RunContext) -> None:
+        """Copy the model, once for each."""
+        source = _unwrapped(runner.model)
+        if self._source is not source:
+            self._source = source
+            self._swapped = False
+            self.ema_model = MODELS.build(self.ema_cfg, model=source)
+
+    def after_train_iter(
+        self,
+        runner: RunContext,
+        batch_idx: int,
+        data_batch: Batch = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Let the average follow; its first update copies the weights."""
+        if runner.iter + 1 >= self.begin_iter and runner.epoch + 1 >= self.begin_epoch:
+            self.ema_model.update_parameters(self._source)
+
+    def before_val_epoch(self, runner: RunContext) -> None:
+        """Put the averages into the model."""
+        self._swap_in()
+
+    def after_val_epoch(
+        self, runner: RunContext, metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Put the trained weights back."""
+        self._swap_back()
+
+    def before_test_epoch(self, runner: RunContext) -> None:
+        """Put the averages into the model."""
+        self._swap_in()
+
+    def after_test_epoch(
+        self, runner: RunContext, metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Put the trained weights back."""
+        self._swap_back()
+
+    def on_exception(self, runner: RunContext, error: BaseException) -> None:
+        """Put the trained weights back, also when an evaluation fails."""
+        self._swap_back()
+
+    def before_save_checkpoint(
+        self, runner: RunContext, checkpoint: dict[str, Any]
+    ) -> None:
+        """Save the averages as the weights, and the trained weights beside them."""
+        averages = self.ema_model.state_dict()
+        trained = {f"module.{k}": v for k, v in checkpoint["state_dict"].items()}
+        if self._swapped:  # saved from inside an evaluation
+            trained, averages = _exchanged(trained, averages)
+        checkpoint["state_dict"] = {
+            name.removeprefix("module."): value
+            for name, value in averages.items()
+            if name in trained
+        }
+        checkpoint["ema_state_dict"] = {**averages, **trained}
+
+    def after_load_checkpoint(
+        self, runner: RunContext, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take the averages out of a checkpoint that a run goes on from."""
+        saved = checkpoint.pop("ema_state_dict", None)
+        if saved is None:
+            runner.logger.warning(
+                "ema_begins_anew",
+                line="Resume: the checkpoint has no averages; EMAHook begins new ones",
+            )
+            return
+        averages = {f"module.{k}": v for k, v in checkpoint["state_dict"].items()}
+        checkpoint["state_dict"] = {
+            name.removeprefix("module."): value
+            for name, value in saved.items()
+            if name in averages
+        }
+        found = self.ema_model.load_state_dict(
+            {**saved, **averages}, strict=self.strict_load
+        )
+        if found.missing_keys or found.unexpected_keys:
+            runner.logger.warning(
+                "ema_does_not_fit",
+                line="Resume: averages that do not fit: missing "
+                f"{found.missing_keys}, unknown {found.unexpected_keys}",
+                missing=found.missing_keys,
+                unknown=found.unexpected_keys,
+            )
+
+    def _swap_in(self) -> None:
+        if not self._swapped and _updates(self.ema_model):
+            self._swap()
+
+    def _swap_back(self) -> None:
+        if self._swapped:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        """Exchange what the model and its average hold; both keep their tensors."""
+        assert self._source is not None
+        pairs = zip(
+            _tensors(self._source), _tensors(self.ema_model.module), strict=True
+        )
+        for one, other in pairs:
+            if one.device == other.device:
+                one.data, other.data = other.data, one.data
+            else:
+                held = one.clone()
+                one.copy_(other)
+                other.copy_(held)
+        self._swapped = not self._swapped
+
+
+def _unwrapped(model: Any) -> Any:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _tensors(model: Module) -> Iterator[Tensor]:
+    return chain(model.parameters(), model.buffers())
+
+
+def _updates(average: Any) -> int:
+    """How often an average was updated; torch's own calls it otherwise."""
+    count = average.steps if hasattr(average, "steps") else average.n_averaged
+    return int(count)
+
+
+def _exchanged(
+    trained: dict[str, Any], averages: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The two with what they hold exchanged, name by name."""
+    return (
+        {name: averages[name] for name in trained},
+        {**averages, **trained},
+    )
