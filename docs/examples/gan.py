@@ -8,6 +8,7 @@ the model, and the model's ``train_step`` says when each of them steps.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -45,7 +46,7 @@ class Ring(Dataset):
 def network(*widths):
     """Linear layers with leaky ReLUs between them."""
     layers = [nn.Linear(widths[0], widths[1])]
-    for before, after in zip(widths[1:], widths[2:]):
+    for before, after in pairwise(widths[1:]):
         layers += [nn.LeakyReLU(0.2), nn.Linear(before, after)]
     return nn.Sequential(*layers)
 

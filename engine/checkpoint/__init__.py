@@ -2,6 +2,7 @@
 
 from engine.checkpoint.capture import capture, restore
 from engine.checkpoint.format import check
+from engine.checkpoint.frozen import HostCopy
 from engine.checkpoint.parts import Parts
 from engine.checkpoint.retention import choose
 from engine.checkpoint.store import (
@@ -13,6 +14,7 @@ from engine.checkpoint.store import (
 from engine.checkpoint.weights import load_checkpoint, load_state_dict
 
 __all__ = [
+    "HostCopy",
     "Parts",
     "Store",
     "capture",

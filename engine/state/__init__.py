@@ -17,6 +17,7 @@ from engine.state.randomness import (
     seed_host,
     set_random_seed,
 )
+from engine.state.resume_report import Exactness, PartReport
 from engine.state.run_state import Due, DueKind, Limits, RunState
 from engine.state.serialize import UNSAVED, from_plain, to_plain
 
@@ -25,10 +26,12 @@ __all__ = [
     "UNSAVED",
     "Due",
     "DueKind",
+    "Exactness",
     "GeneratorState",
     "HistoryBuffer",
     "Limits",
     "MessageHub",
+    "PartReport",
     "Phase",
     "Progress",
     "RunContext",

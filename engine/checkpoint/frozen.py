@@ -1,0 +1,74 @@
+"""A copy of a run's state on the host, which later iterations do not change."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from typing import Any
+
+import torch
+
+__all__ = ["HostCopy"]
+
+
+class HostCopy:
+    """Copies trees of tensors and plain values into buffers that it keeps.
+
+    The second copy of a tree of the same shapes allocates nothing. A copy that was
+    given out is overwritten by the next one, so take it only when nobody reads the
+    last.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[Any, torch.Tensor] = {}
+
+    def take(self, tree: Any) -> Any:
+        """The tree with its tensors on the host, sharing no memory with the run.
+
+        Tensors of the tree that share memory share it in the copy too.
+
+        Args:
+            tree: Mappings, lists, tuples, sets, tensors and plain values; not changed.
+        """
+        used: dict[Any, torch.Tensor] = {}
+        taken = self._copy(tree, used)
+        self._buffers = used  # what this tree has no more goes
+        return taken
+
+    def _copy(self, value: Any, used: dict[Any, torch.Tensor]) -> Any:
+        if isinstance(value, torch.Tensor):
+            return self._copy_tensor(value, used)
+        if isinstance(value, OrderedDict):
+            copied = OrderedDict((k, self._copy(v, used)) for k, v in value.items())
+            vars(copied).update(vars(value))  # torch's _metadata of a state dict
+            return copied
+        if isinstance(value, Counter):
+            return Counter(value)
+        if isinstance(value, dict):
+            return {k: self._copy(v, used) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self._copy(v, used) for v in value]
+        if isinstance(value, tuple) and not isinstance(value, torch.Size):
+            return tuple(self._copy(v, used) for v in value)
+        if isinstance(value, set):
+            return set(value)
+        return value
+
+    def _copy_tensor(
+        self, value: torch.Tensor, used: dict[Any, torch.Tensor]
+    ) -> torch.Tensor:
+        value = value.detach()
+        if value.layout is not torch.strided or value.numel() == 0:
+            return value.to("cpu", copy=True)
+        storage = value.untyped_storage()
+        key = (value.device, storage.data_ptr(), storage.nbytes(), value.dtype)
+        if key not in used:
+            # The whole storage, so that views of one another stay that.
+            flat = torch.empty(0, dtype=value.dtype, device=value.device)
+            flat.set_(storage)  # type: ignore[call-overload]  # torch's stub lacks it
+            buffer = self._buffers.get(key)
+            if buffer is None:
+                buffer = torch.empty(flat.shape, dtype=flat.dtype)
+            used[key] = buffer.copy_(flat)
+        return torch.as_strided(
+            used[key], value.shape, value.stride(), value.storage_offset()
+        )
