@@ -64,7 +64,7 @@ class HostCopy:
         if key not in used:
             # The whole storage, so that views of one another stay that.
             flat = torch.empty(0, dtype=value.dtype, device=value.device)
-            flat.set_(storage)  # type: ignore[call-overload]  # torch's stub lacks it
+            flat.set_(storage)
             buffer = self._buffers.get(key)
             if buffer is None:
                 buffer = torch.empty(flat.shape, dtype=flat.dtype)

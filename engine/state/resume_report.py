@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from attrs import field, frozen
-from attrs.validators import instance_of, min_len
+from attrs.validators import instance_of
 
 __all__ = ["Exactness", "PartReport"]
 
@@ -33,6 +33,6 @@ class PartReport:
         reason: Why it is not better, or what it rests on: one sentence without a stop.
     """
 
-    part: str = field(validator=[instance_of(str), min_len(1)])
+    part: str = field(validator=instance_of(str))
     level: Exactness = field(validator=instance_of(Exactness))
     reason: str = field(validator=instance_of(str))
