@@ -9,7 +9,7 @@ from engine.build.loops import bounded_by_iters, build_eval_loop, build_train_lo
 from engine.build.model import build_model, compile_model, unwrap, wrap_model
 from engine.build.optim import build_optim_wrapper, build_param_schedulers
 from engine.build.parts import Builder, RunParts
-from engine.build.where import at, located, path_text
+from engine.config.where import at, located, path_text
 
 __all__ = [
     "DEFAULT_HOOKS",
