@@ -13,6 +13,7 @@ from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.model import is_model_wrapper
 from engine.registry import HOOKS, MODELS
+from engine.state import Exactness, PartReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,6 +56,7 @@ class EMAHook(Hook):
     """
 
     priority: ClassVar[Priority] = Priority.NORMAL
+    claims: ClassVar[frozenset[str]] = frozenset({"ema_state_dict"})
 
     def __init__(
         self,
@@ -145,11 +147,7 @@ class EMAHook(Hook):
     ) -> None:
         """Take the averages out of a checkpoint that a run goes on from."""
         saved = checkpoint.pop("ema_state_dict", None)
-        if saved is None:
-            runner.logger.warning(
-                "ema_begins_anew",
-                line="Resume: the checkpoint has no averages; EMAHook begins new ones",
-            )
+        if saved is None:  # resume_report says so
             return
         averages = {f"module.{k}": v for k, v in checkpoint["state_dict"].items()}
         checkpoint["state_dict"] = {
@@ -168,6 +166,13 @@ class EMAHook(Hook):
                 missing=found.missing_keys,
                 unknown=found.unexpected_keys,
             )
+
+    def resume_report(self, part: str, checkpoint: Mapping[str, Any]) -> PartReport:
+        """What a resume brings back: the averages, if the checkpoint has them."""
+        if "ema_state_dict" in checkpoint:
+            return PartReport(part, Exactness.EXACT)
+        why = "the checkpoint has no averages: new ones begin"
+        return PartReport(part, Exactness.LOST, why)
 
     def _swap_in(self) -> None:
         if not self._swapped and _updates(self.ema_model):

@@ -67,6 +67,22 @@ class BaseVisBackend(ABC):
             kwargs: What a backend of one's own may want.
         """
 
+    def state_dict(self) -> dict[str, Any]:
+        """How far what was written goes, for a run that is resumed from here.
+
+        Empty for a backend that cannot take back what comes after.
+        """
+        return {}
+
+    def load_state_dict(  # noqa: B027 - many backends cannot take anything back
+        self, state_dict: Mapping[str, Any], /
+    ) -> None:
+        """Take back what was written after :meth:`state_dict` was asked.
+
+        Args:
+            state_dict: What it returned; not changed.
+        """
+
     @abstractmethod
     def close(self) -> None:
         """Let go of files and connections; closing twice is no error."""

@@ -95,6 +95,20 @@ class Visualizer:
         """
         return self._backends.get(name)
 
+    def state_dict(self) -> dict[str, Any]:
+        """How far each backend has written, by the name of its class."""
+        return {name: one.state_dict() for name, one in self._backends.items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Let each backend take back what it wrote after :meth:`state_dict`.
+
+        Args:
+            state_dict: What it returned. A backend that is new there begins anew.
+        """
+        for name, one in self._backends.items():
+            if name in state_dict:
+                one.load_state_dict(state_dict[name])
+
     def close(self) -> None:
         """Close each backend, also if one of them fails."""
         with ExitStack() as stack:
