@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from engine.config.where import at
+from engine.config import at
 from engine.errors import ConfigError, a_type, did_you_mean
 from engine.optim import (
     DefaultOptimWrapperConstructor,

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.config.where import at
+from engine.config import at
 from engine.errors import ConfigError, OptimizerError, a_type
 from engine.optim.param_groups import check_paramwise_cfg, group_settings
 from engine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS

@@ -14,12 +14,10 @@ from torch import nn
 
 from engine.build import (
     RunParts,
-    at,
     build_hook,
     check_groups,
     compile_model,
     default_hooks,
-    located,
     require_group,
     unwrap,
 )
@@ -30,6 +28,7 @@ from engine.checkpoint import (
     load_checkpoint,
     read,
 )
+from engine.config import at, located
 from engine.dist import is_main_process
 from engine.errors import ConfigError, a_type, did_you_mean
 from engine.hooks import HookSet
