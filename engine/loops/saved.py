@@ -18,6 +18,7 @@ from engine.state import (
     Phase,
     ResumeReport,
     capture_randomness,
+    fence,
     restore_randomness,
 )
 
@@ -171,8 +172,9 @@ class SavedEngine(EventEngine):
             and self.run_state.phase is not Phase.VALIDATING,
             randomness=self._training_randomness(),
         )
-        self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
-        return Store(path.parent).write(path.name, checkpoint)
+        with fence():  # what handlers draw here, a resumed run does not draw again
+            self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
+            return Store(path.parent).write(path.name, checkpoint)
 
     def resume(
         self,

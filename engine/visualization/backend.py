@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,13 @@ class BaseVisBackend(ABC):
 
     Attributes:
         save_dir: The same, as a path.
+    """
+
+    draws_nothing: ClassVar[bool] = False
+    """Whether its methods leave the global random generators as they are.
+
+    Where that is not said, they are put back after each call: training must not depend
+    on who watches.
     """
 
     def __init__(self, save_dir: str | Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -42,6 +42,8 @@ class LocalVisBackend(BaseVisBackend):
     Raises:
         ConfigError: A file has another ending.
     """
+
+    draws_nothing: ClassVar[bool] = True
 
     def __init__(
         self,
