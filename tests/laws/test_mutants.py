@@ -20,6 +20,15 @@ GENERATOR = (
 DRAWING = "tests/laws/test_state_drawing.py"
 ORDER = "tests/property/test_handler_order.py"
 CURSOR = "tests/property/test_cursor.py::test_every_sampler_reads_from_the_middle"
+STOPS = (
+    "tests/integration/test_every_stop.py::test_stopped_at_each_safe_point"
+    "[validation by epoch]"
+)
+METRICS = (
+    "tests/integration/test_resume_report.py"
+    "::test_metrics_go_on_in_the_first_starts_file[iter_3]"
+)
+FENCE = "tests/integration/test_fence.py::test_training_does_not_depend_on_who_watches"
 
 
 @frozen
@@ -63,6 +72,44 @@ MUTANTS = {
         "for number in range(start, self.length):",
         "for number in range(start + 1, self.length):",
         (f"{RESUME}[epochs]", f"{CURSOR}[shuffle]"),
+    ),
+    "a hook's state is not put back": Mutant(
+        "hooks/hook_set.py",
+        "                record.hook.load_state_dict(state_dict[record.name])\n",
+        "                continue\n",
+        (STOPS,),
+    ),
+    "gradients of an open window are not put back": Mutant(
+        "checkpoint/capture.py",
+        '        parts.load_gradients(ours["gradients"])\n',
+        "",
+        (STOPS,),
+    ),
+    "one gradient buffer is not put back": Mutant(
+        "optim/wrapper.py",
+        "        for parameter, grad in zip(parameters, state, strict=True):\n"
+        "            parameter.grad",
+        "        for parameter, grad in [*zip(parameters, state, strict=True)][1:]:\n"
+        "            parameter.grad",
+        (STOPS,),
+    ),
+    "metrics files are not cut back": Mutant(
+        "visualization/local.py",
+        "                    os.truncate(path, size)",
+        "                    path.exists()",
+        (METRICS,),
+    ),
+    "validation is not fenced": Mutant(
+        "loops/evaluate.py",
+        "        with fence(), torch.no_grad(), evaluation_mode(self.model):",
+        "        with torch.no_grad(), evaluation_mode(self.model):",
+        (f"{FENCE}[False-1]",),
+    ),
+    "handlers of a save are not fenced": Mutant(
+        "loops/saved.py",
+        "        with fence():  # what handlers",
+        "        if self.clock:  # what handlers",
+        (f"{FENCE}[True-None]",),
     ),
     "handlers of equal priority are swapped": Mutant(
         "events/bus.py",
