@@ -164,7 +164,7 @@ class Runner(RunnerBuilders):
             raise ConfigError(message)
         _check_launcher(launcher)
         self.parts = RunParts(given=given, builder=self)
-        self.cfg = as_config(cfg)
+        self._cfg = as_config(cfg)
         self.batch_limit: int | None = None
         """At most so many batches of each loader: for trying a config out."""
         self._load_from = None if load_from is None else Path(load_from)
@@ -191,22 +191,22 @@ class Runner(RunnerBuilders):
             self.setup_env(env_cfg)
             seed = self.set_randomness(**self._randomness)
         self._work_dir = make_folder(work_dir)
-        self.timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
+        self._timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
         goes_on = (self._load_from or self._work_dir) if resume else None
         self._log_dir = log_folder(self._work_dir, self.timestamp, resume=goes_on)
-        self.experiment_name = _experiment_name(experiment_name, cfg, self.timestamp)
-        self.state = RunState(seed=seed, hub=self.build_message_hub())
-        self.logger = self.build_logger(log_level)
+        self._experiment_name = _experiment_name(experiment_name, cfg, self.timestamp)
+        self._state = RunState(seed=seed, hub=self.build_message_hub())
+        self._logger = self.build_logger(log_level)
         with self._building():
             with at("log_processor"):
                 self.log_processor = self.build_log_processor(log_processor)
             with at("visualizer"):
-                self.visualizer = self.build_visualizer(visualizer)
+                self._visualizer = self.build_visualizer(visualizer)
             with at("model"):
                 built = self.build_model(_with_preprocessor(model, data_preprocessor))
                 self._model_name = type(unwrap(built)).__name__
             with at("model_wrapper_cfg"):
-                self.model: nn.Module = self.wrap_model(
+                self._model = self.wrap_model(
                     self.cfg.get("model_wrapper_cfg"), built
                 )
             self._make_engines()
