@@ -12,6 +12,7 @@ from engine.cli.config_file import load_config
 from engine.cli.train import show_places
 from engine.errors import CheckpointNotFoundError
 from engine.runner import Runner
+from engine.runner.folders import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,9 @@ def run(
     if checkpoint is not None:
         cfg["load_from"] = str(checkpoint)
     elif cfg.get("load_from") is None:
-        cfg["load_from"] = str(_newest(Path(cfg["work_dir"]), mode))
+        cfg["load_from"] = str(
+            _newest(as_path("work_dir", cfg["work_dir"], "a folder"), mode)
+        )
     runner = Runner.from_cfg(cfg)
     metrics = runner.val() if mode == "val" else runner.test()
     done = "Validated" if mode == "val" else "Tested"

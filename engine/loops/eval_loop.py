@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.dataset import count_samples
+from engine.errors import check_switch
 from engine.loops.base_loop import BaseLoop, turns_itself
 from engine.registry import LOOPS
 
@@ -36,6 +37,7 @@ class _EvalLoop(BaseLoop):
     ) -> None:
         super().__init__(runner, dataloader)
         self.evaluator = evaluator
+        check_switch(f"{self.mode}_cfg: fp16", fp16)
         self.fp16 = fp16
         dataset = getattr(dataloader, "dataset", None)
         meta = getattr(dataset, "metainfo", None)

@@ -24,9 +24,7 @@ def read_config(cfg: Config | Mapping[str, Any] | str | PathLike[str]) -> Config
 
 def as_config(cfg: Any) -> Config:
     """A config as it is, a mapping as a config; ``None`` gives an empty one."""
-    if isinstance(cfg, Config):
-        return cfg
-    return Config({} if cfg is None else dict(cfg))
+    return cfg if isinstance(cfg, Config) else Config(cfg)
 
 
 def pick_arguments(config: Config, known: Sequence[str]) -> dict[str, Any]:

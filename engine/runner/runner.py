@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +29,7 @@ from engine.checkpoint import (
 )
 from engine.config import at, located
 from engine.dist import is_main_process
-from engine.errors import ConfigError, a_type, did_you_mean
+from engine.errors import ConfigError, a_type, check_switch, did_you_mean
 from engine.hooks import HookSet
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step
@@ -39,7 +38,7 @@ from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
 from engine.runner.changes import changes, flatten
 from engine.runner.environment import describe_environment
-from engine.runner.folders import log_folder, make_folder
+from engine.runner.folders import as_path, log_folder, make_folder
 from engine.state import (
     DueKind,
     Exactness,
@@ -54,6 +53,8 @@ from engine.typing import Stateful
 from engine.version import __version__
 
 if TYPE_CHECKING:
+    import os
+
     from engine.events import Priority
 
 __all__ = ["Runner"]
@@ -158,16 +159,14 @@ class Runner(RunnerBuilders):
         if not isinstance(resume, bool) and resume != "exact":
             message = f"resume={resume!r}: give True, False or 'exact'"
             raise ConfigError(message)
-        if load_from is not None and not isinstance(load_from, str | os.PathLike):
-            found = a_type(load_from)
-            message = f"load_from: expected the path of a checkpoint, found {found}"
-            raise ConfigError(message)
         _check_launcher(launcher)
         self.parts = RunParts(given=given, builder=self)
         self._cfg = as_config(cfg)
         self.batch_limit: int | None = None
         """At most so many batches of each loader: for trying a config out."""
-        self._load_from = None if load_from is None else Path(load_from)
+        self._load_from: Path | None = None
+        if load_from is not None:
+            self._load_from = as_path("load_from", load_from, "a checkpoint")
         self._resume = bool(resume)
         self._resume_exactly = resume == "exact"
         self._settings = flatten(
@@ -206,9 +205,7 @@ class Runner(RunnerBuilders):
                 built = self.build_model(_with_preprocessor(model, data_preprocessor))
                 self._model_name = type(unwrap(built)).__name__
             with at("model_wrapper_cfg"):
-                self._model = self.wrap_model(
-                    self.cfg.get("model_wrapper_cfg"), built
-                )
+                self._model = self.wrap_model(self.cfg.get("model_wrapper_cfg"), built)
             self._make_engines()
             self.register_hooks(default_hooks, custom_hooks)
         self._log_environment()
@@ -743,11 +740,17 @@ def _check_randomness(randomness: Mapping[str, Any] | None) -> dict[str, Any]:
         if key not in known:
             message = f"randomness: unknown key {key!r}.{did_you_mean(key, known)}"
             raise ConfigError(message)
-    return {**known, **given}
+    whole = {**known, **given}
+    for key in ("diff_rank_seed", "deterministic"):
+        check_switch(f"randomness.{key}", whole[key])
+    return whole
 
 
 def _experiment_name(name: str | None, cfg: Any, timestamp: str) -> str:
     if name is None:
         filename = getattr(cfg, "filename", None)
         name = Path(filename).stem if filename else "run"
+    if not isinstance(name, str):
+        message = f"experiment_name: expected text, found {a_type(name)}"
+        raise ConfigError(message)
     return f"{name}_{timestamp}"

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from engine.state import RunContext
 
-READ_ONLY = (
-    "experiment_name model_name work_dir log_dir max_epochs max_iters epoch iter "
-    "launcher distributed rank world_size deterministic seed timestamp hooks "
-    "train_loop val_loop test_loop train_dataloader val_dataloader test_dataloader "
-    "val_evaluator test_evaluator val_interval val_begin optim_wrapper "
-    "param_schedulers message_hub visualizer logger model cfg state"
-).split()
+READ_ONLY = """
+experiment_name model_name work_dir log_dir max_epochs max_iters epoch iter launcher
+distributed rank world_size deterministic seed timestamp hooks train_loop val_loop
+test_loop train_dataloader val_dataloader test_dataloader val_evaluator test_evaluator
+val_interval val_begin optim_wrapper param_schedulers message_hub visualizer logger
+model cfg state
+"""
 PLAN = RunPlan(max_epochs=2, size=6, batch_size=3)
 
 
@@ -185,7 +185,7 @@ def test_the_length_is_known_before_anything_is_built(
 def test_properties_are_read_only(tmp_path: Path) -> None:
     """Setting one would change half of the run."""
     runner = Runner(work_dir=tmp_path, **arguments())
-    for name in READ_ONLY:
+    for name in READ_ONLY.split():
         with pytest.raises(AttributeError, match=name):
             setattr(runner, name, getattr(runner, name))
 
