@@ -155,13 +155,13 @@ class Runner(RunnerBuilders):
             "val_evaluator": val_evaluator,
             "test_evaluator": test_evaluator,
         }
-        check_groups(given)
+        self._cfg = as_config(cfg)
+        check_groups(given, self.cfg.locate)
         if not isinstance(resume, bool) and resume != "exact":
             message = f"resume={resume!r}: give True, False or 'exact'"
             raise ConfigError(message)
         _check_launcher(launcher)
         self.parts = RunParts(given=given, builder=self)
-        self._cfg = as_config(cfg)
         self.batch_limit: int | None = None
         """At most so many batches of each loader: for trying a config out."""
         self._load_from: Path | None = None
@@ -273,7 +273,7 @@ class Runner(RunnerBuilders):
         require_step(self.model, "train_step")
         if self.parts.given["val_dataloader"] is not None:
             require_step(self.model, "val_step")
-        self._build_training()
+        self.build_training()
         with self.trainer.leading():
             self._log_hooks()
             self._init_weights()
@@ -327,7 +327,8 @@ class Runner(RunnerBuilders):
             metrics: dict[str, Any] = loop.run()
         return metrics
 
-    def _build_training(self) -> None:
+    def build_training(self) -> None:
+        """Build what training needs and is not there yet; ``train()`` does it."""
         with self._building():
             new = self.parts.need_training()
         if not new:
@@ -604,7 +605,7 @@ class Runner(RunnerBuilders):
         self._has_weights = True
 
     def _become(self, checkpoint: dict[str, Any], path: Path, **which: bool) -> None:
-        self._build_training()
+        self.build_training()
         given, mine = self._randomness["seed"], self.seed
         self.trainer.resume_from(
             checkpoint,

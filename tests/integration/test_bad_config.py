@@ -173,10 +173,14 @@ CASES = {
         edited("model = dict(", "custom_hooks = [1]\nmodel = dict("),
         ("custom_hooks.2=3",),
     ),
+    "step without a name": Bad(
+        ("the path 'model..type' has a step without a name",),
+        changes=("model..type=1",),
+    ),
     "no override": Bad(("'lr' is no override: write path=value",), changes=("lr",)),
     "groups in part": Bad(
         (
-            "val_cfg given without val_dataloader, val_evaluator",
+            "config.py:17: val_cfg given without val_dataloader, val_evaluator",
             "together, or none of them",
         ),
         {"config.py": GOOD + "val_cfg = dict()\n"},

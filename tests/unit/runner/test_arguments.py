@@ -443,6 +443,20 @@ def test_a_fast_dev_run_takes_so_many_batches_of_everything(
     assert {key: cfg[key] for key in before} == before
 
 
+def test_a_fast_dev_run_makes_schedules_for_the_whole_length() -> None:
+    """One that begins later than the few batches end is no mistake."""
+    cfg = specs(
+        model={"type": Net, "data_preprocessor": {"type": Flat}},
+        train_cfg={"max_epochs": 9},
+        param_scheduler=[
+            {"type": "CosineAnnealingLR", "begin": 5},
+            {"type": "LinearLR", "by_epoch": False, "begin": 7},
+        ],
+        work_dir="never",
+    )
+    assert set(fast_dev_run(cfg, 1)) == {"val", "test"}
+
+
 @pytest.mark.parametrize("batches", [0, -1, True, 1.5])
 def test_a_fast_dev_run_needs_a_batch(batches: Any) -> None:
     """At least one."""
