@@ -136,6 +136,7 @@ CASES = {
             ("randomness.diff_rank_seed=1", "diff_rank_seed=1: give True or False"),
             ("sync_bn=mm", "sync_bn='mm': give 'torch', or leave it out"),
             ("find_unused_parameters=no", "find_unused_parameters='no': give True or"),
+            ("find_unused_parameter=true", "Did you mean 'find_unused_parameters'?"),
             ("train_dataloader=3", "train_dataloader: dataloader: expected a loader"),
             ("train_dataloader=abc", "expected a loader or a spec of one, found a str"),
             ("train_dataloader.sampler=3", "train_dataloader.sampler: expected a sam"),

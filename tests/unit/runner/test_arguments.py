@@ -374,7 +374,10 @@ def test_the_environment_is_logged(tmp_path: Path) -> None:
     [
         ({"launcher": "pytorch"}, "launcher='pytorch': this version runs in one"),
         ({"env_cfg": {"cudn_benchmark": 1}}, "Did you mean 'cudnn_benchmark'"),
-        ({"trian_cfg": {}}, "'trian_cfg' is no argument of the Runner. Did you mean"),
+        (
+            {"trian_cfg": {}},
+            "'trian_cfg' is nothing that the Runner knows. Did you mean",
+        ),
         ({"train_cfg": {"type": "EpochBasedTrainLoop", "by_epoch": True}}, "not both"),
         ({"val_cfg": 3}, "val_cfg: expected a loop or a mapping, found an int"),
         ({"default_hooks": {"looger": {"interval": 1}}}, "Did you mean 'logger'"),
