@@ -376,7 +376,7 @@ def test_the_environment_is_logged(tmp_path: Path) -> None:
         ({"env_cfg": {"cudn_benchmark": 1}}, "Did you mean 'cudnn_benchmark'"),
         (
             {"trian_cfg": {}},
-            "'trian_cfg' is nothing that the Runner knows. Did you mean",
+            "'trian_cfg' is nothing that the Runner knows.",
         ),
         ({"train_cfg": {"type": "EpochBasedTrainLoop", "by_epoch": True}}, "not both"),
         ({"val_cfg": 3}, "val_cfg: expected a loop or a mapping, found an int"),
