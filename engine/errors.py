@@ -175,3 +175,20 @@ def a_type(value: object) -> str:
     """
     name = type(value).__name__
     return f"an {name}" if name[0].lower() in "aeio" else f"a {name}"
+
+
+def check_switch(where: str, value: object) -> None:
+    """Raise unless a setting that is on or off is given as ``True`` or ``False``.
+
+    Text such as ``"no"`` would count as on.
+
+    Raises:
+        ConfigError: It is something else.
+
+    >>> check_switch("val_cfg: fp16", "no")
+    Traceback (most recent call last):
+    engine.errors.ConfigError: val_cfg: fp16='no': give True or False
+    """
+    if not isinstance(value, bool):
+        message = f"{where}={value!r}: give True or False"
+        raise ConfigError(message)

@@ -36,7 +36,7 @@ def build_dataloader(
         ConfigError: Something is missing, unknown, or of the wrong kind.
     """
     if not isinstance(dataloader, Mapping):
-        return dataloader
+        return _checked(f"{where}: ", dataloader, "a loader or a spec of one")
     spec = dict(dataloader)
     _check_keys(spec, where)
     dataset = spec.pop("dataset")
@@ -51,15 +51,11 @@ def build_dataloader(
         raise ConfigError(message)
     if callable(getattr(dataset, "full_init", None)):
         dataset.full_init()
-    for name in ("sampler", "batch_sampler"):
-        if isinstance(spec.get(name), Mapping):
-            with at(name):
-                spec[name] = _build_sampler(spec, name, dataset, seed)
-    spec.setdefault("collate_fn", pseudo_collate)
-    for name in ("collate_fn", "worker_init_fn"):
-        if name in spec:
-            with at(name):
-                spec[name] = _build_function(spec[name])
+    _build_parts(spec, dataset, seed)
+    workers = spec.get("num_workers", 0)
+    if not isinstance(workers, int) or isinstance(workers, bool):
+        message = f"{where}: num_workers={workers!r}: give a number of processes"
+        raise ConfigError(message)
     try:
         return DataLoader(dataset, **spec)
     except ValueError as error:  # options that rule each other out
@@ -80,18 +76,43 @@ def _check_keys(spec: dict[str, Any], where: str) -> None:
             raise ConfigError(message)
 
 
+def _build_parts(spec: dict[str, Any], dataset: Any, seed: int | None) -> None:
+    """Put finished samplers and functions in the place of those that ``spec`` has."""
+    for name in ("sampler", "batch_sampler"):
+        if spec.get(name) is None:
+            continue
+        with at(name):
+            if isinstance(spec[name], Mapping):
+                spec[name] = _build_sampler(spec, name, dataset, seed)
+            _checked("", spec[name], "a sampler or a spec of one")
+    spec.setdefault("collate_fn", pseudo_collate)
+    for name in ("collate_fn", "worker_init_fn"):
+        if name in spec:
+            with at(name):
+                spec[name] = _build_function(spec[name])
+
+
+def _checked(start: str, part: Any, expected: str) -> Any:
+    """A finished part that can be iterated, as text can too, but is not meant."""
+    if isinstance(part, str) or not hasattr(part, "__iter__"):
+        message = f"{start}expected {expected}, found {a_type(part)}"
+        raise ConfigError(message)
+    return part
+
+
 def _build_function(function: Any) -> Any:
     """A function from its name, or from a spec with some of its arguments."""
-    if isinstance(function, str):
-        return FUNCTIONS.get(function)
-    if not isinstance(function, Mapping):
-        return function
-    given = dict(function)
+    given = dict(function) if isinstance(function, Mapping) else {"type": function}
     if "type" not in given:
         message = f"expected 'type', a function or its name; found {sorted(given)}"
         raise ConfigError(message)
     called = given.pop("type")
+    if called is None and not given:  # collate_fn=None is DataLoader's default
+        return None
     called = FUNCTIONS.get(called) if isinstance(called, str) else called
+    if not callable(called):
+        message = f"expected a function, its name or a spec, found {a_type(called)}"
+        raise ConfigError(message)
     return partial(called, **given) if given else called
 
 

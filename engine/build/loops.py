@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.errors import ConfigError, a_type, did_you_mean
+from engine.errors import ConfigError, a_type, check_switch, did_you_mean
 from engine.loops import BaseLoop
 from engine.registry import LOOPS
 
@@ -49,6 +49,7 @@ def build_train_loop(loop: Any, runner: Any, dataloader: Iterable[Any]) -> Any:
         raise ConfigError(message)
     if "type" not in spec:
         by_epoch = spec.pop("by_epoch", "max_iters" not in spec)
+        check_switch("train_cfg: by_epoch", by_epoch)
         bound, other = ("max_epochs", "max_iters")[:: 1 if by_epoch else -1]
         if bound not in spec or other in spec:
             message = (

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from engine.config import at
-from engine.errors import ConfigError, a_type
+from engine.errors import ConfigError, a_type, check_switch
 from engine.model import (
     MMDistributedDataParallel,
     StepModel,
@@ -80,8 +80,12 @@ def wrap_model(
         find_unused_parameters: Of the default wrapper.
 
     Raises:
-        ConfigError: The model is wrapped already.
+        ConfigError: The model is wrapped already, or a setting is none of those.
     """
+    check_switch("find_unused_parameters", find_unused_parameters)
+    if sync_bn not in (None, "torch"):
+        message = f"sync_bn={sync_bn!r}: give 'torch', or leave it out"
+        raise ConfigError(message)
     if is_model_wrapper(model):
         if model_wrapper_cfg is not None:
             message = (

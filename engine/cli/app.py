@@ -38,6 +38,7 @@ app.add_typer(configs)
 Config = Annotated[
     Path,
     typer.Argument(
+        metavar="CONFIG",
         help="File (.py, .yaml, .json or .toml) whose entries are the Runner's "
         "arguments.",
         show_default=False,
@@ -58,13 +59,15 @@ FastDevRun = Annotated[
     typer.Option(
         "--fast-dev-run",
         metavar="N",
-        help="Try CONFIG out on N batches of everything, and keep nothing.",
+        help="Try CONFIG out on N batches of everything, and keep nothing; --work-dir "
+        "and --resume are then of no effect.",
         show_default=False,
     ),
 ]
 Checkpoint = Annotated[
     Path | None,
     typer.Argument(
+        metavar="CHECKPOINT",
         help="Checkpoint whose weights are used. Default: the newest good one in the "
         "work dir.",
         show_default=False,
@@ -124,6 +127,7 @@ def train(
     checkpoint: Annotated[
         Path | None,
         typer.Argument(
+            metavar="CHECKPOINT",
             help="Checkpoint to begin from: its weights, or with --resume all of it.",
             show_default=False,
         ),
@@ -150,7 +154,12 @@ def train(
         from engine.cli.train import run, try_out
 
         if fast_dev_run is not None:
-            try_out(config, batches=fast_dev_run, overrides=changes or ())
+            try_out(
+                config,
+                checkpoint,
+                batches=fast_dev_run,
+                overrides=changes or (),
+            )
         else:
             run(
                 config,
@@ -177,6 +186,7 @@ def validate(
 
             try_out(
                 config,
+                checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
                 modes=["val"],
@@ -203,6 +213,7 @@ def test(
 
             try_out(
                 config,
+                checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
                 modes=["test"],

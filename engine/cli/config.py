@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from engine.config import Config, parse_overrides
+from engine.cli.config_file import read_config
+from engine.config import Config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +18,7 @@ __all__ = ["diff", "show"]
 
 def show(path: Path, *, overrides: Sequence[str]) -> None:
     """Print a config as Python that loads back to the same config."""
-    config = Config.fromfile(path)
-    config.merge_from_dict(parse_overrides(overrides))
-    typer.echo(config.pretty_text, nl=False)
+    typer.echo(read_config(path, overrides).pretty_text, nl=False)
 
 
 def diff(first: Path, second: Path) -> None:

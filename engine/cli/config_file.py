@@ -6,17 +6,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.config import Config, parse_overrides
+from engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["load_config"]
+__all__ = ["load_config", "read_config"]
+
+_BEFORE = ("_base_", "custom_imports")  # what is done while a config is read
+
+
+def read_config(path: Path, overrides: Sequence[str]) -> Config:
+    """Read a config and lay the command line's values over it.
+
+    Args:
+        path: The file.
+        overrides: ``key=value`` texts.
+
+    Raises:
+        ConfigError: There is no such file, it or an override is broken, or one comes
+            too late to have an effect.
+    """
+    changes = parse_overrides(overrides)
+    for key in changes:
+        name = key.partition(".")[0]
+        if name in _BEFORE:
+            message = (
+                f"--set {key}: too late, {name} has its effect while the config is "
+                f"read. Write it into a config of its own with _base_ = {path.name!r}"
+            )
+            raise ConfigError(message)
+    config = Config.fromfile(path)
+    config.merge_from_dict(changes)
+    return config
 
 
 def load_config(
     path: Path, *, overrides: Sequence[str] = (), work_dir: Path | None = None
 ) -> Config:
-    """Read a config and lay the command line's values over it.
+    """Read a config for a run, with a work dir.
 
     Args:
         path: The file.
@@ -27,11 +55,9 @@ def load_config(
         The config; its ``work_dir`` is ``work_dirs/NAME`` if nothing says otherwise.
 
     Raises:
-        ConfigError: There is no such file, or it or an override is broken.
+        ConfigError: As :func:`read_config`.
     """
-    config = Config.fromfile(path)
-    if overrides:
-        config.merge_from_dict(parse_overrides(overrides))
+    config = read_config(path, overrides)
     if work_dir is not None:
         config["work_dir"] = str(work_dir)
     elif config.get("work_dir") is None:

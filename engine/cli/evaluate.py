@@ -11,10 +11,13 @@ from engine.checkpoint import Store
 from engine.cli.config_file import load_config
 from engine.cli.train import show_places
 from engine.errors import CheckpointNotFoundError
-from engine.runner import Runner
+from engine.registry import RUNNERS
+from engine.runner.folders import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from engine.runner import Runner
 
 __all__ = ["run", "show_metrics"]
 
@@ -33,8 +36,10 @@ def run(
     if checkpoint is not None:
         cfg["load_from"] = str(checkpoint)
     elif cfg.get("load_from") is None:
-        cfg["load_from"] = str(_newest(Path(cfg["work_dir"]), mode))
-    runner = Runner.from_cfg(cfg)
+        cfg["load_from"] = str(
+            _newest(as_path("work_dir", cfg["work_dir"], "a folder"), mode)
+        )
+    runner: Runner = RUNNERS.build(cfg)
     metrics = runner.val() if mode == "val" else runner.test()
     done = "Validated" if mode == "val" else "Tested"
     typer.echo(f"\n{done} {cfg['load_from']}:")

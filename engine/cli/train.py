@@ -8,11 +8,14 @@ import typer
 
 from engine.checkpoint import find_latest_checkpoint
 from engine.cli.config_file import load_config
-from engine.runner import Runner, fast_dev_run
+from engine.registry import RUNNERS
+from engine.runner import fast_dev_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from engine.runner import Runner
 
 __all__ = ["run", "show_places", "try_out"]
 
@@ -31,7 +34,7 @@ def run(
         cfg["load_from"] = str(checkpoint)
     if resume:
         cfg["resume"] = resume
-    runner = Runner.from_cfg(cfg)
+    runner: Runner = RUNNERS.build(cfg)
     runner.train()
     state = runner.state
     typer.echo(
@@ -46,6 +49,7 @@ def run(
 
 def try_out(
     config: Path,
+    checkpoint: Path | None,
     *,
     batches: int,
     overrides: Sequence[str],
@@ -53,8 +57,11 @@ def try_out(
 ) -> None:
     """Train, validate and test on a few batches, saving nothing."""
     cfg = load_config(config, overrides=overrides)
+    if checkpoint is not None:
+        cfg["load_from"] = str(checkpoint)
     found = fast_dev_run(cfg, batches, modes)
-    typer.echo(f"\n{batches} batches of everything went through; nothing is kept.")
+    several = "batch" if batches == 1 else "batches"
+    typer.echo(f"\n{batches} {several} of everything went through; nothing is kept.")
     for mode, metrics in found.items():
         shown = ", ".join(f"{name} {value}" for name, value in metrics.items())
         typer.echo(f"  {mode:<11} {shown}")

@@ -6,7 +6,7 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from typing import Any, SupportsIndex, overload
 
 from engine.config.lazy import LazyObject, resolve
-from engine.config.merge import merge
+from engine.config.merge import DELETE_KEY, merge
 from engine.errors import ConfigKeyError, did_you_mean
 
 __all__ = ["ConfigDict", "copied", "owned", "plain", "raw_items"]
@@ -121,13 +121,14 @@ class ConfigDict(dict[Any, Any]):
         """Merge another mapping in, key by key, also in nested mappings.
 
         Args:
-            other: Not changed. ``_delete_=True`` in a nested mapping drops what was
-                there before.
+            other: Not changed. ``_delete_=True`` in it, or in a mapping in it, drops
+                what was there before.
 
         Raises:
             ConfigError: A mapping meets what is none.
         """
-        merged = merge(self, copied(owned_mapping(other)))
+        child = copied(owned_mapping(other))
+        merged = merge(ConfigDict() if child.get(DELETE_KEY) else self, child)
         dict.clear(self)
         dict.update(self, raw_pairs(owned_mapping(merged)))
 

@@ -212,6 +212,7 @@ class Reader:
             {key: copied(owned(item)) for key, item in variables.values.items()}
         )
         _place_custom_imports(own, path)
+        base = copied(variables.base)
         values_ = merge(base, own, place=_placer(path, shown))
         imported = {
             key: dotted for one in loaded for key, dotted in one.imported.items()

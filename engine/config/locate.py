@@ -123,7 +123,10 @@ def _python_lines(tree: ast.Module) -> Lines:
                 for value in call.args:
                     _items(path, value, lines)
                 _keywords(path, call, lines)
-    return lines
+    # _base_.model.width = 8 is about model.width.
+    return {
+        path[1:] if path[0] == "_base_" else path: line for path, line in lines.items()
+    }
 
 
 def _target(node: ast.expr) -> KeyPath:

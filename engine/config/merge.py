@@ -179,10 +179,17 @@ def nested(options: Mapping[str, Any]) -> dict[Any, Any]:
 def split_path(name: str) -> list[str]:
     """The steps of a dotted path; ``a[0].b`` is ``a.0.b``.
 
+    Raises:
+        ConfigError: A step is empty.
+
     >>> split_path("hooks[0].interval")
     ['hooks', '0', 'interval']
     """
-    return re.sub(r"\[(-?\d+)\]", r".\1", str(name)).split(".")
+    steps = re.sub(r"\[(-?\d+)\]", r".\1", str(name)).split(".")
+    if "" in steps:
+        message = f"the path {name!r} has a step without a name"
+        raise ConfigError(message)
+    return steps
 
 
 def as_text(path: tuple[Any, ...]) -> str:

@@ -43,11 +43,13 @@ class Variables:
         values: The variables that are the config.
         names: All names, for configs that import from this one.
         imported: Dotted paths of what was imported lazily, by name.
+        base: The values of the files in ``_base_``, as the program left them.
     """
 
     values: dict[str, Any]
     names: dict[str, Any]
     imported: dict[str, str] = field(factory=dict)
+    base: ConfigDict = field(factory=ConfigDict)
 
 
 def run_program(
@@ -90,8 +92,9 @@ def run_program(
         "__bind__": bind,
         "__base_text__": base_text,
     }
+    changed = copied(base or ConfigDict())  # by such as _base_.optimizer.lr = 0.1
     if base is not None:
-        helpers["_base_"] = copied(base)
+        helpers["_base_"] = changed
     namespace.update(helpers, __file__=program.filename)
     _execute(code, namespace, program)
     for name in helpers:
@@ -122,7 +125,7 @@ def run_program(
     }
     if "_deprecation_" in names:
         values["_deprecation_"] = names["_deprecation_"]
-    return Variables(values, names, imported)
+    return Variables(values, names, imported, changed)
 
 
 def _execute(code: CodeType, namespace: dict[str, Any], program: Program) -> None:

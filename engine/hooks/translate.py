@@ -106,12 +106,15 @@ def _adapt(hook: Hook, name: str, point: Point) -> Callable[..., object]:
     another order or takes ``**kwargs``.
     """
     method: Callable[..., object] = getattr(hook, name)
+    wanted = point.arguments
     general = next((one for one in point.general if overrides(hook, one)), None)
     if general is not None and not overrides(hook, name):
         # What the base would do, in one call.
         method = getattr(hook, general)
         if general.startswith("_"):
             method = functools.partial(method, mode=point.mode)
+        if name.endswith("_epoch"):
+            wanted = ()  # metrics are for after_val_epoch and after_test_epoch alone
     try:
         parameters = list(inspect.signature(method).parameters.values())
     except ValueError:  # a callable without a signature: trust its author
@@ -121,10 +124,10 @@ def _adapt(hook: Hook, name: str, point: Point) -> Callable[..., object]:
         for one in parameters
         if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
     ]
-    wanted = list(point.arguments)
-    if positional[1 : len(wanted) + 1] == wanted or any(
+    in_order = tuple(positional[1 : len(wanted) + 1]) == wanted or any(
         one.kind is one.VAR_POSITIONAL for one in parameters
-    ):
+    )
+    if in_order and wanted == point.arguments:
         return method
     try:
         inspect.signature(method).bind(None, **dict.fromkeys(wanted))
@@ -136,6 +139,6 @@ def _adapt(hook: Hook, name: str, point: Point) -> Callable[..., object]:
         raise HookError(message) from error
 
     def by_name(runner: object, *values: object) -> object:
-        return method(runner, **dict(zip(wanted, values, strict=True)))
+        return method(runner, **dict(zip(wanted, values, strict=False)))
 
     return by_name

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from engine.dataset import count_samples
+from engine.errors import check_switch
+from engine.loops.autocast import autocast
 from engine.loops.base_loop import BaseLoop, turns_itself
 from engine.registry import LOOPS
 
@@ -36,6 +36,7 @@ class _EvalLoop(BaseLoop):
     ) -> None:
         super().__init__(runner, dataloader)
         self.evaluator = evaluator
+        check_switch(f"{self.mode}_cfg: fp16", fp16)
         self.fp16 = fp16
         dataset = getattr(dataloader, "dataset", None)
         meta = getattr(dataset, "metainfo", None)
@@ -45,7 +46,7 @@ class _EvalLoop(BaseLoop):
     @turns_itself
     def run(self) -> dict[str, Any]:
         """Evaluate; returns the metrics."""
-        with self._autocast():
+        with autocast() if self.fp16 else nullcontext():
             if self.leads():
                 return self._drive()
             if type(self).run_iter is not _EvalLoop.run_iter:
@@ -86,14 +87,6 @@ class _EvalLoop(BaseLoop):
         call(f"after_{mode}_epoch", metrics=metrics)
         call(f"after_{mode}")
         return metrics
-
-    def _autocast(self) -> Any:
-        if not self.fp16:
-            return nullcontext()
-        cuda = torch.cuda.is_available()
-        return torch.autocast(
-            "cuda" if cuda else "cpu", torch.float16 if cuda else torch.bfloat16
-        )
 
 
 @LOOPS.register_module()

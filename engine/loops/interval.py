@@ -18,7 +18,17 @@ def _whole(name: str, value: object, low: int) -> None:
 
 
 def _pairs(given: Iterable[Iterable[int]] | None) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(pair) for pair in given or ())
+    pairs = [] if given is None else given
+    if isinstance(pairs, list | tuple) and all(
+        isinstance(pair, list | tuple) and len(pair) == 2  # noqa: PLR2004 - a pair
+        for pair in pairs
+    ):
+        return tuple(tuple(pair) for pair in pairs)
+    message = (
+        f"dynamic_intervals={given!r}: give pairs of a milestone and an interval, such "
+        "as [(10, 5)]"
+    )
+    raise ConfigError(message)
 
 
 @frozen(kw_only=True)
@@ -32,15 +42,16 @@ class ValidationPlan:
         by_epoch: Whether epochs are counted, or iterations.
         begin: The first one that may be followed by a validation, at least 1.
         interval: At least 1.
-        dynamic_intervals: ``(milestone, interval)`` pairs in ascending order; from
-            the milestone on that interval counts.
+        dynamic_intervals: ``(milestone, interval)`` pairs in ascending order. As in
+            MMEngine, an interval counts while the epoch (or iteration) that comes next,
+            counted from 1, is not before its milestone: one earlier than its name says.
 
     Raises:
         ConfigError: A number is out of range, or milestones do not ascend.
 
     >>> plan = ValidationPlan(by_epoch=True, interval=4, dynamic_intervals=[(6, 1)])
     >>> [done for done in range(1, 10) if plan.due(done, total=9)]
-    [4, 6, 7, 8, 9]
+    [4, 5, 6, 7, 8, 9]
     """
 
     by_epoch: bool = True
@@ -63,7 +74,7 @@ class ValidationPlan:
         """The interval that counts when ``done`` are finished."""
         interval = self.interval
         for milestone, later in self.dynamic_intervals:
-            if done >= milestone:
+            if done + 1 >= milestone:
                 interval = later
         return interval
 

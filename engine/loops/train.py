@@ -120,8 +120,8 @@ class TrainEngine(Driven, SavedEngine):
             by_epoch: Whether epochs are counted, or iterations.
             begin: The first one that may be followed by a validation, at least 1.
             interval: Each so many; the last one too.
-            dynamic_intervals: ``(milestone, interval)`` pairs; from the milestone on
-                that interval counts.
+            dynamic_intervals: ``(milestone, interval)`` pairs; see
+                :class:`ValidationPlan`.
             at_start: Also before the first iteration of the run.
             epoch_length: Batches of ``data`` to use; ``None``: all.
 

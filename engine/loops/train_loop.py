@@ -175,8 +175,8 @@ class EpochBasedTrainLoop(_TrainLoop):
 
     @property
     def max_epochs(self) -> int:
-        """Epochs in all."""
-        return self._bound_epochs
+        """Epochs in all; one where only some batches are tried."""
+        return self._bound_epochs if self.batch_limit is None else 1
 
     @property
     def max_iters(self) -> int:

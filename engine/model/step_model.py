@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.nn import Module
 
-from engine.errors import DataError, ModelError
+from engine.errors import DataError, ModelError, a_type
 from engine.model.device import device_of, to_device
 from engine.model.losses import parse_losses
 from engine.model.transparent import TransparentModule
@@ -138,7 +138,7 @@ class StepModel(TransparentModule):
 
 def _no_pair(found: Any, *, given: bool) -> str:
     """What to say of something that is no pair of inputs and targets."""
-    kind = type(found).__name__
+    kind = a_type(found)
     if isinstance(found, Mapping):
         kind += f" with the keys {', '.join(map(repr, found))}"
     elif isinstance(found, (list, tuple)):
@@ -147,11 +147,11 @@ def _no_pair(found: Any, *, given: bool) -> str:
         kind += f" of shape {tuple(found.shape)}"
     if given:
         return (
-            f"StepModel: the batch is a {kind}, but a list or tuple of inputs and "
+            f"StepModel: the batch is {kind}, but a list or tuple of inputs and "
             "targets is needed. Make the loader give that, or pass preprocess=..., a "
             'function such as lambda batch: (batch["image"], batch["label"]).'
         )
     return (
-        f"StepModel: preprocess returned a {kind}, but inputs and targets are needed. "
+        f"StepModel: preprocess returned {kind}, but inputs and targets are needed. "
         "Return a tuple of the two; None stands for targets that there are not."
     )

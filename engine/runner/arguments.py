@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["as_config", "pick_arguments", "read_config"]
 
+_READ_FROM_CFG = ("compile", "sync_bn", "model_wrapper_cfg", "find_unused_parameters")
+"""Entries that are no arguments, but that the Runner heeds."""
+
 
 def read_config(cfg: Config | Mapping[str, Any] | str | PathLike[str]) -> Config:
     """A config from a file, a mapping, or itself."""
@@ -24,9 +27,7 @@ def read_config(cfg: Config | Mapping[str, Any] | str | PathLike[str]) -> Config
 
 def as_config(cfg: Any) -> Config:
     """A config as it is, a mapping as a config; ``None`` gives an empty one."""
-    if isinstance(cfg, Config):
-        return cfg
-    return Config({} if cfg is None else dict(cfg))
+    return cfg if isinstance(cfg, Config) else Config(cfg)
 
 
 def pick_arguments(config: Config, known: Sequence[str]) -> dict[str, Any]:
@@ -37,15 +38,16 @@ def pick_arguments(config: Config, known: Sequence[str]) -> dict[str, Any]:
         known: The arguments.
 
     Raises:
-        ConfigError: An entry is nearly named like an argument, or ``model`` or
-            ``work_dir`` is missing.
+        ConfigError: An entry is nearly named like one that the Runner heeds, or
+            ``model`` or ``work_dir`` is missing.
     """
+    heeded = [*known, *_READ_FROM_CFG]
     for name in config:
-        near = get_close_matches(str(name), known, n=1, cutoff=0.85)
-        if name not in known and near:
+        near = get_close_matches(str(name), heeded, n=1, cutoff=0.85)
+        if name not in heeded and near:
             where = config.locate(name) or config.filename or "the config"
             message = (
-                f"{where}: {name!r} is no argument of the Runner. Did you mean "
+                f"{where}: {name!r} is nothing that the Runner knows. Did you mean "
                 f"{near[0]!r}? If it is an entry of your own, rename it or begin it "
                 "with an underscore."
             )

@@ -37,17 +37,12 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from engine.config import Config
-
 __all__ = ["RunnerBuilders"]
 
 
 class RunnerBuilders(RunnerFacts):
     """The ``build_*`` methods of a Runner, thin over ``engine.build``."""
 
-    cfg: Config
-    experiment_name: str
-    logger: RunLogger
     _default_scope: str | None
 
     @contextmanager

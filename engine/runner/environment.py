@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import multiprocessing
 
-from engine.errors import ConfigError, did_you_mean
+from engine.errors import ConfigError, check_switch, did_you_mean
 from engine.version import __version__
 
 __all__ = ["check_env_cfg", "describe_environment", "set_up"]
@@ -45,6 +45,7 @@ def check_env_cfg(env_cfg: Any) -> dict[str, Any]:
     whole = _merged("env_cfg", env_cfg, _KNOWN)
     for key in ("mp_cfg", "dist_cfg"):
         whole[key] = _merged(f"env_cfg.{key}", whole[key], _KNOWN[key])
+    check_switch("env_cfg: cudnn_benchmark", whole["cudnn_benchmark"])
     method = whole["mp_cfg"]["mp_start_method"]
     allowed = multiprocessing.get_all_start_methods()
     if method is not None and method not in allowed:
@@ -53,11 +54,21 @@ def check_env_cfg(env_cfg: Any) -> dict[str, Any]:
             f"{', '.join(allowed)}"
         )
         raise ConfigError(message)
+    threads = whole["mp_cfg"]["opencv_num_threads"]
+    if not _is_count(threads, 0):
+        message = (
+            f"env_cfg.mp_cfg: opencv_num_threads={threads!r}: give a number of threads"
+        )
+        raise ConfigError(message)
     limit = whole["resource_limit"]
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+    if not _is_count(limit, 1):
         message = f"env_cfg: resource_limit={limit!r}: give a number of open files"
         raise ConfigError(message)
     return whole
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _merged(where: str, given: Any, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from engine.build import bounded_by_iters
 from engine.dataset import data_length
 from engine.dist import get_rank, get_world_size
 
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from engine.build import RunParts
+    from engine.config import Config
     from engine.hooks import Hook, HookSet
+    from engine.logging import RunLogger
     from engine.loops import Clock
     from engine.state import MessageHub, RunState
 
@@ -27,11 +31,16 @@ class RunnerFacts:
     when it is first needed.
     """
 
-    state: RunState
     clock: Clock
     hook_set: HookSet
-    model: nn.Module
     parts: RunParts
+    _cfg: Config
+    _experiment_name: str
+    _logger: RunLogger
+    _model: nn.Module
+    _state: RunState
+    _timestamp: str
+    _visualizer: Any
     _randomness: dict[str, Any]
     _work_dir: Path
     _log_dir: Path
@@ -56,12 +65,21 @@ class RunnerFacts:
 
     @property
     def max_iters(self) -> int:
-        """Iterations to train; 0 without training or a length."""
+        """Iterations to train; 0 without training or a length.
+
+        Of a run bounded by epochs also 0 until something needs its training loop, since
+        only the data, which a test must not open, tells how long an epoch is.
+        """
         known = self._of_training("max_iters", 0)
         if known or self.parts.train_loop is None:
             return known
         length = data_length(self.parts.train_loop.dataloader) or 0
         return self.max_epochs * length  # of a loop that does not say
+
+    @property
+    def state(self) -> RunState:
+        """Where the run is."""
+        return self._state
 
     @property
     def message_hub(self) -> MessageHub:
@@ -79,6 +97,36 @@ class RunnerFacts:
         return bool(self._randomness["deterministic"])
 
     # -- what the run is ---------------------------------------------------------
+
+    @property
+    def experiment_name(self) -> str:
+        """The run's name with the start's time."""
+        return self._experiment_name
+
+    @property
+    def timestamp(self) -> str:
+        """The start's time."""
+        return self._timestamp
+
+    @property
+    def cfg(self) -> Config:
+        """The config that this was made from; empty without one."""
+        return self._cfg
+
+    @property
+    def model(self) -> nn.Module:
+        """The model, in its wrapper if it has one."""
+        return self._model
+
+    @property
+    def logger(self) -> RunLogger:
+        """The run's logger."""
+        return self._logger
+
+    @property
+    def visualizer(self) -> Any:
+        """What writes scalars."""
+        return self._visualizer
 
     @property
     def work_dir(self) -> Path:
@@ -173,7 +221,8 @@ class RunnerFacts:
     @property
     def val_interval(self) -> int:
         """Epochs (or iterations) between validations; 1 without training."""
-        return self._of_training("val_interval", 1)
+        by_iters = bounded_by_iters(self.parts.given["train_cfg"])
+        return self._of_training("val_interval", 1000 if by_iters else 1)
 
     @property
     def val_begin(self) -> int:
@@ -181,6 +230,11 @@ class RunnerFacts:
         return self._of_training("val_begin", 1)
 
     def _of_training(self, name: str, default: int) -> int:
-        # Of the loop if there is one: a test must not open the training data.
+        # Of the loop if there is one, else of its settings: a test must not open the
+        # training data.
         loop = self.parts.train_loop
-        return int(getattr(loop, name, None) or default)
+        if loop is None and isinstance(self.parts.given["train_cfg"], Mapping):
+            found = self.parts.given["train_cfg"].get(name)
+        else:
+            found = getattr(loop or self.parts.given["train_cfg"], name, None)
+        return found if isinstance(found, int) and found else default

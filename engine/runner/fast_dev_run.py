@@ -7,14 +7,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError
+from engine.loops import EpochBasedTrainLoop
+from engine.registry import LOOPS, RUNNERS
 from engine.runner.arguments import read_config
-from engine.runner.runner import Runner
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
     from engine.config import Config
+    from engine.runner.runner import Runner
 
 __all__ = ["fast_dev_run"]
 
@@ -54,16 +56,17 @@ def fast_dev_run(
         config["work_dir"] = folder
         config["resume"] = False
         config["visualizer"] = {"vis_backends": []}
-        config["default_hooks"] = {
-            **(config.get("default_hooks") or {}),
-            "checkpoint": None,
-        }
-        config["custom_hooks"] = [
-            hook for hook in config.get("custom_hooks") or [] if not _saves(hook)
-        ]
+        hooks = config.get("default_hooks") or {}
+        if isinstance(hooks, Mapping):  # what is wrong the Runner will tell
+            config["default_hooks"] = {**hooks, "checkpoint": None}
+        hooks = config.get("custom_hooks")
+        if isinstance(hooks, list | tuple):
+            config["custom_hooks"] = [hook for hook in hooks if not _saves(hook)]
         if isinstance(config.get("train_cfg"), Mapping):
-            config["train_cfg"] = _shortened(config["train_cfg"], batches)
-        runner = Runner.from_cfg(config)
+            config["train_cfg"] = _validating(config["train_cfg"], batches)
+        runner: Runner = RUNNERS.build(config)
+        if "train" in modes and config.get("train_cfg") is not None:
+            runner.build_training()  # schedules are made for the whole length
         runner.batch_limit = batches
         for mode in modes:
             if config.get(f"{mode}_cfg") is None:
@@ -80,13 +83,21 @@ def _saves(hook: Any) -> bool:
     return name.rpartition(".")[2] == "CheckpointHook"
 
 
-def _shortened(train_cfg: Mapping[str, Any], batches: int) -> dict[str, Any]:
-    """Settings of a training loop for one epoch, or for so many iterations."""
-    short = dict(train_cfg)
-    short.pop("dynamic_intervals", None)
-    if "max_epochs" in short:
-        short["max_epochs"] = 1
-    for name, value in (("val_begin", 1), ("val_interval", batches)):
-        if name in short or "max_iters" in short:
-            short[name] = 1 if "max_epochs" in short else value
-    return short
+def _validating(train_cfg: Mapping[str, Any], batches: int) -> dict[str, Any]:
+    """Settings of a training loop that validates after so many batches."""
+    changed = dict(train_cfg)
+    changed.pop("dynamic_intervals", None)
+    if "max_epochs" in changed and not _is_ours(changed.get("type")):
+        changed["max_epochs"] = 1  # ours see that only some batches are tried
+    by_epoch = "max_iters" not in changed
+    for name, value in (("val_begin", 1), ("val_interval", 1 if by_epoch else batches)):
+        if name in changed or not by_epoch:
+            changed[name] = value
+    return changed
+
+
+def _is_ours(kind: Any) -> bool:
+    found = LOOPS.find(kind) if isinstance(kind, str) else kind
+    return kind is None or (
+        isinstance(found, type) and issubclass(found, EpochBasedTrainLoop)
+    )

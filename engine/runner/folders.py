@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from engine.checkpoint import first_log_folder, make_writable
-from engine.errors import ConfigError
+from engine.errors import ConfigError, a_type
 
-if TYPE_CHECKING:
-    import os
-
-__all__ = ["log_folder", "make_folder"]
+__all__ = ["as_path", "log_folder", "make_folder"]
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
     """Make a folder and prove that files can be written into it.
 
     Raises:
-        ConfigError: It cannot be made or written.
+        ConfigError: It is no path, or cannot be made or written.
     """
-    folder = Path(path)
+    folder = as_path("work_dir", path, "a folder")
     try:
         make_writable(folder)
     except OSError as error:
@@ -30,6 +28,27 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
         )
         raise ConfigError(message) from error
     return folder
+
+
+def as_path(name: str, value: Any, of: str) -> Path:
+    """A setting as a path.
+
+    Args:
+        name: The setting's, for the message.
+        value: What was given.
+        of: What the path should lead to.
+
+    Raises:
+        ConfigError: It is no path.
+
+    >>> as_path("work_dir", 3, "a folder")
+    Traceback (most recent call last):
+    engine.errors.ConfigError: work_dir: expected the path of a folder, found an int
+    """
+    if isinstance(value, str | os.PathLike):
+        return Path(value)
+    message = f"{name}: expected the path of {of}, found {a_type(value)}"
+    raise ConfigError(message)
 
 
 def log_folder(work_dir: Path, timestamp: str, *, resume: Path | None = None) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +29,7 @@ from engine.checkpoint import (
 )
 from engine.config import at, located
 from engine.dist import is_main_process
-from engine.errors import ConfigError, a_type, did_you_mean
+from engine.errors import ConfigError, a_type, check_switch, did_you_mean
 from engine.hooks import HookSet
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step
@@ -39,7 +38,7 @@ from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
 from engine.runner.changes import changes, flatten
 from engine.runner.environment import describe_environment
-from engine.runner.folders import log_folder, make_folder
+from engine.runner.folders import as_path, log_folder, make_folder
 from engine.state import (
     DueKind,
     Exactness,
@@ -54,6 +53,8 @@ from engine.typing import Stateful
 from engine.version import __version__
 
 if TYPE_CHECKING:
+    import os
+
     from engine.events import Priority
 
 __all__ = ["Runner"]
@@ -154,20 +155,18 @@ class Runner(RunnerBuilders):
             "val_evaluator": val_evaluator,
             "test_evaluator": test_evaluator,
         }
-        check_groups(given)
+        self._cfg = as_config(cfg)
+        check_groups(given, self.cfg.locate)
         if not isinstance(resume, bool) and resume != "exact":
             message = f"resume={resume!r}: give True, False or 'exact'"
             raise ConfigError(message)
-        if load_from is not None and not isinstance(load_from, str | os.PathLike):
-            found = a_type(load_from)
-            message = f"load_from: expected the path of a checkpoint, found {found}"
-            raise ConfigError(message)
         _check_launcher(launcher)
         self.parts = RunParts(given=given, builder=self)
-        self.cfg = as_config(cfg)
         self.batch_limit: int | None = None
         """At most so many batches of each loader: for trying a config out."""
-        self._load_from = None if load_from is None else Path(load_from)
+        self._load_from: Path | None = None
+        if load_from is not None:
+            self._load_from = as_path("load_from", load_from, "a checkpoint")
         self._resume = bool(resume)
         self._resume_exactly = resume == "exact"
         self._settings = flatten(
@@ -191,24 +190,22 @@ class Runner(RunnerBuilders):
             self.setup_env(env_cfg)
             seed = self.set_randomness(**self._randomness)
         self._work_dir = make_folder(work_dir)
-        self.timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
+        self._timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
         goes_on = (self._load_from or self._work_dir) if resume else None
         self._log_dir = log_folder(self._work_dir, self.timestamp, resume=goes_on)
-        self.experiment_name = _experiment_name(experiment_name, cfg, self.timestamp)
-        self.state = RunState(seed=seed, hub=self.build_message_hub())
-        self.logger = self.build_logger(log_level)
+        self._experiment_name = _experiment_name(experiment_name, cfg, self.timestamp)
+        self._state = RunState(seed=seed, hub=self.build_message_hub())
+        self._logger = self.build_logger(log_level)
         with self._building():
             with at("log_processor"):
                 self.log_processor = self.build_log_processor(log_processor)
             with at("visualizer"):
-                self.visualizer = self.build_visualizer(visualizer)
+                self._visualizer = self.build_visualizer(visualizer)
             with at("model"):
                 built = self.build_model(_with_preprocessor(model, data_preprocessor))
                 self._model_name = type(unwrap(built)).__name__
             with at("model_wrapper_cfg"):
-                self.model: nn.Module = self.wrap_model(
-                    self.cfg.get("model_wrapper_cfg"), built
-                )
+                self._model = self.wrap_model(self.cfg.get("model_wrapper_cfg"), built)
             self._make_engines()
             self.register_hooks(default_hooks, custom_hooks)
         self._log_environment()
@@ -276,7 +273,7 @@ class Runner(RunnerBuilders):
         require_step(self.model, "train_step")
         if self.parts.given["val_dataloader"] is not None:
             require_step(self.model, "val_step")
-        self._build_training()
+        self.build_training()
         with self.trainer.leading():
             self._log_hooks()
             self._init_weights()
@@ -330,7 +327,8 @@ class Runner(RunnerBuilders):
             metrics: dict[str, Any] = loop.run()
         return metrics
 
-    def _build_training(self) -> None:
+    def build_training(self) -> None:
+        """Build what training needs and is not there yet; ``train()`` does it."""
         with self._building():
             new = self.parts.need_training()
         if not new:
@@ -607,7 +605,7 @@ class Runner(RunnerBuilders):
         self._has_weights = True
 
     def _become(self, checkpoint: dict[str, Any], path: Path, **which: bool) -> None:
-        self._build_training()
+        self.build_training()
         given, mine = self._randomness["seed"], self.seed
         self.trainer.resume_from(
             checkpoint,
@@ -743,11 +741,17 @@ def _check_randomness(randomness: Mapping[str, Any] | None) -> dict[str, Any]:
         if key not in known:
             message = f"randomness: unknown key {key!r}.{did_you_mean(key, known)}"
             raise ConfigError(message)
-    return {**known, **given}
+    whole = {**known, **given}
+    for key in ("diff_rank_seed", "deterministic"):
+        check_switch(f"randomness.{key}", whole[key])
+    return whole
 
 
 def _experiment_name(name: str | None, cfg: Any, timestamp: str) -> str:
     if name is None:
         filename = getattr(cfg, "filename", None)
         name = Path(filename).stem if filename else "run"
+    if not isinstance(name, str):
+        message = f"experiment_name: expected text, found {a_type(name)}"
+        raise ConfigError(message)
     return f"{name}_{timestamp}"

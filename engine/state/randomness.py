@@ -113,7 +113,8 @@ def set_random_seed(
         ValueError: The seed is out of range.
     """
     chosen = draw_seed() if seed is None else seed
-    if not isinstance(chosen, int) or not 0 <= chosen < _SEEDS:
+    whole = isinstance(chosen, int) and not isinstance(chosen, bool)
+    if not whole or not 0 <= chosen < _SEEDS:
         message = (
             f"randomness.seed={seed!r}: give a whole number from 0 to {_SEEDS - 1}"
         )

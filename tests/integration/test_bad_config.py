@@ -122,6 +122,33 @@ CASES = {
             "visualizer",
         )
     },
+    **{
+        f"{change}": Bad((says,), changes=(change,))
+        for change, says in (
+            ("work_dir=3", "work_dir: expected the path of a folder, found an int"),
+            ("experiment_name=3", "experiment_name: expected text, found an int"),
+            ("resume=3", "resume=3: give True, False or 'exact'"),
+            ("train_cfg.by_epoch=no", "train_cfg: by_epoch='no': give True or False"),
+            ("env_cfg.cudnn_benchmark=no", "cudnn_benchmark='no': give True or False"),
+            ("env_cfg.mp_cfg.opencv_num_threads=a", "opencv_num_threads='a': give a"),
+            ("randomness.seed=true", "randomness.seed=True: give a whole number"),
+            ("randomness.deterministic=no", "deterministic='no': give True or False"),
+            ("randomness.diff_rank_seed=1", "diff_rank_seed=1: give True or False"),
+            ("sync_bn=mm", "sync_bn='mm': give 'torch', or leave it out"),
+            ("find_unused_parameters=no", "find_unused_parameters='no': give True or"),
+            ("find_unused_parameter=true", "Did you mean 'find_unused_parameters'?"),
+            ("train_dataloader=3", "train_dataloader: dataloader: expected a loader"),
+            ("train_dataloader=abc", "expected a loader or a spec of one, found a str"),
+            ("train_dataloader.sampler=3", "train_dataloader.sampler: expected a sam"),
+            ("train_dataloader.batch_sampler=abc", "batch_sampler: expected a sampler"),
+            ("train_dataloader.collate_fn=3", "collate_fn: expected a function, its"),
+            (
+                "train_dataloader.worker_init_fn=3",
+                "worker_init_fn: expected a function",
+            ),
+            ("train_dataloader.num_workers=1.5", "num_workers=1.5: give a number of"),
+        )
+    },
     "cycle": Bad(
         ("the bases go in a circle: config.py -> other.py -> config.py",),
         {"config.py": "_base_ = 'other.py'\n", "other.py": "_base_ = 'config.py'\n"},
@@ -147,10 +174,14 @@ CASES = {
         edited("model = dict(", "custom_hooks = [1]\nmodel = dict("),
         ("custom_hooks.2=3",),
     ),
+    "step without a name": Bad(
+        ("the path 'model..type' has a step without a name",),
+        changes=("model..type=1",),
+    ),
     "no override": Bad(("'lr' is no override: write path=value",), changes=("lr",)),
     "groups in part": Bad(
         (
-            "val_cfg given without val_dataloader, val_evaluator",
+            "config.py:17: val_cfg given without val_dataloader, val_evaluator",
             "together, or none of them",
         ),
         {"config.py": GOOD + "val_cfg = dict()\n"},

@@ -76,8 +76,8 @@ def test_a_mistake_is_one_message_and_exit_code_2(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
-        "error: train_cfg given without train_dataloader, optim_wrapper: give "
-        "train_dataloader, train_cfg, optim_wrapper together, or none of them\n"
+        "error: bad.py:2: train_cfg given without train_dataloader, optim_wrapper: "
+        "give train_dataloader, train_cfg, optim_wrapper together, or none of them\n"
     )
     assert {path.name for path in tmp_path.iterdir()} == {"bad.py"}
 
@@ -176,7 +176,7 @@ def test_a_fast_dev_run_keeps_nothing(
     (tmp_path / "toy.py").write_text(TOY)
     done = RUNNER.invoke(app, ["train", "toy.py", "--fast-dev-run", "1"])
     assert done.exit_code == 0, done.output
-    assert "1 batches of everything went through; nothing is kept." in done.stdout
+    assert "1 batch of everything went through; nothing is kept." in done.stdout
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"toy.py"}
     tested = RUNNER.invoke(app, ["test", "toy.py", "--fast-dev-run", "1"])
     assert tested.exit_code == 0, tested.output
@@ -185,6 +185,38 @@ def test_a_fast_dev_run_keeps_nothing(
     assert (none.exit_code, none.stderr.count("has none of val")) == (2, 1)
     wrong = RUNNER.invoke(app, ["train", "toy.py", "--fast-dev-run", "0"])
     assert wrong.exit_code == 2
+    for command in ("train", "test"):  # the checkpoint is used
+        there = [command, "toy.py", "no.pth", "--fast-dev-run", "1"]
+        assert "no.pth: there is no such checkpoint" in RUNNER.invoke(app, there).stderr
+
+
+def test_a_runner_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``runner_type`` names its class."""
+    monkeypatch.chdir(tmp_path)
+    own = """
+from engine import Runner
+class Shy(Runner):
+    def train(self):
+        print("not today")
+    def test(self):
+        return {"mood": "shy"}
+runner_type = Shy
+"""
+    (tmp_path / "toy.py").write_text(TOY + own)
+    for call in (["train", "toy.py"], ["train", "toy.py", "--fast-dev-run", "1"]):
+        done = RUNNER.invoke(app, call)
+        assert "not today" in done.stdout, done.output
+
+
+@pytest.mark.parametrize("change", ["_base_=b.py", "custom_imports.imports=[json]"])
+def test_what_is_read_first_cannot_be_set(change: str, tmp_path: Path) -> None:
+    """It would be ignored."""
+    (tmp_path / "toy.py").write_text("x = 1\n")
+    call = ["config", "show", str(tmp_path / "toy.py"), "--set", change]
+    done = RUNNER.invoke(app, call)
+    assert done.exit_code == 2
+    assert "too late" in done.stderr
+    assert "with _base_ = 'toy.py'" in done.stderr
 
 
 def test_config_show_prints_what_loads_back(tmp_path: Path) -> None:

@@ -205,3 +205,12 @@ def test_pop_without_the_key_gives_the_default() -> None:
     """``pop`` has a default of None, as MMEngine's."""
     assert ConfigDict().pop("x") is None
     assert ConfigDict().pop("x", 3) == 3
+
+
+def test_merge_may_drop_all_that_was_there() -> None:
+    """As in ``model.merge(dict(_delete_=True, ...))`` of configs in plain Python."""
+    model = ConfigDict(type="Net", width=8)
+    model.merge({"_delete_": True, "type": "Other"})
+    assert model == {"type": "Other"}
+    model.merge({"_delete_": False, "width": 1})
+    assert model == {"type": "Other", "width": 1}

@@ -83,6 +83,20 @@ def test_values_of_a_base_can_be_reckoned_with(write: Write) -> None:
     assert Config.fromfile(path) == {"lr": 1.0, "steps": [1], "n": [1, 2]}
 
 
+def test_values_of_a_base_can_be_changed(write: Write) -> None:
+    """``_base_.x.y = z`` is heeded, told where it stands, and leaves the base alone."""
+    base = write("base.py", "model = dict(width=8, deep=[dict(n=1)])\nlr = 1")
+    text = "_base_ = 'base.py'\n_base_.model.deep[0].n = 2\nmodel = dict(bias=True)\n"
+    for more in ("", "def f(): ...\n"):  # data, and code
+        path = write("a.py", text + more)
+        for _ in range(2):
+            cfg = Config.fromfile(path)
+            assert cfg.model == {"width": 8, "deep": [{"n": 2}], "bias": True}
+            assert cfg.lr == 1
+            assert cfg.locate("model", "deep", 0, "n") == "a.py:2"
+    assert Config.fromfile(base).model.deep[0].n == 1
+
+
 @pytest.mark.parametrize(
     "place", ["toy_pack/toy.py", "toy_pack/.mim/configs/toy.py", "toy_pack/.mim/toy.py"]
 )

@@ -218,3 +218,17 @@ def test_an_error_in_a_method_names_hook_method_and_iteration() -> None:
     assert "in Own.before_train_iter, iteration 1" in getattr(
         caught.value, "__notes__", []
     )
+
+
+@pytest.mark.parametrize("name", ["after_epoch", "_after_epoch"])
+def test_a_general_epoch_method_is_called_without_metrics(name: str) -> None:
+    """As MMEngine calls it; after_val_epoch alone is given them."""
+    calls: list[str] = []
+
+    def note(self: Hook, runner: Any, mode: str = "?") -> None:
+        calls.append(mode)
+
+    trainer = trainer_with(hook_with(**{name: note}))
+    trainer.validate_with(EvalEngine(lambda _, batch: batch, metrics={}), [0])
+    trainer.run([0], max_epochs=1)
+    assert calls == (["train", "val"] if name.startswith("_") else ["?", "?"])

@@ -19,8 +19,8 @@ from engine.loops import ValidationPlan
         ({"begin": 3}, 5, [3, 4, 5]),
         ({"begin": 3, "interval": 2}, 7, [4, 6, 7]),
         ({"begin": 9}, 5, []),
-        ({"interval": 4, "dynamic_intervals": [(6, 1)]}, 9, [4, 6, 7, 8, 9]),
-        ({"interval": 2, "dynamic_intervals": [(0, 3), (4, 5)]}, 11, [3, 5, 10, 11]),
+        ({"interval": 4, "dynamic_intervals": [(6, 1)]}, 9, [4, 5, 6, 7, 8, 9]),
+        ({"interval": 2, "dynamic_intervals": [(0, 3), (5, 5)]}, 11, [3, 5, 10, 11]),
         ({"interval": 4}, None, [4, 8]),
     ],
 )
@@ -33,9 +33,9 @@ def test_due(settings: dict[str, Any], total: int | None, expected: list[int]) -
 
 
 def test_interval_at_changes_at_the_milestone() -> None:
-    """Not one before it."""
+    """One before it, as in MMEngine, which compares it with the epoch that comes."""
     plan = ValidationPlan(interval=7, dynamic_intervals=[(3, 2), (5, 1)])
-    assert [plan.interval_at(done) for done in range(7)] == [7, 7, 7, 2, 2, 1, 1]
+    assert [plan.interval_at(done) for done in range(7)] == [7, 7, 2, 2, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,9 @@ def test_interval_at_changes_at_the_milestone() -> None:
         ({"interval": True}, "val_interval=True"),
         ({"dynamic_intervals": [(-1, 1)]}, "milestone=-1"),
         ({"dynamic_intervals": [(1, 0)]}, "interval=0"),
+        ({"dynamic_intervals": 3}, "dynamic_intervals=3: give pairs"),
+        ({"dynamic_intervals": [3, 1]}, r"dynamic_intervals=\[3, 1\]: give pairs"),
+        ({"dynamic_intervals": "12"}, "dynamic_intervals='12': give pairs"),
         ({"dynamic_intervals": [(5, 1), (3, 1)]}, r"must ascend, found \[5, 3\]"),
         ({"dynamic_intervals": [(3, 1), (3, 2)]}, "must ascend"),
     ],

@@ -41,7 +41,7 @@ def test_limits_are_whole_numbers(value: Any) -> None:
 def test_val_interval_is_that_of_the_present_place(tmp_path: Path) -> None:
     """dynamic_intervals change it."""
     plan = RunPlan(max_epochs=None, size=4)
-    cfg = {"max_epochs": 5, "val_interval": 3, "dynamic_intervals": [(3, 1)]}
+    cfg = {"max_epochs": 5, "val_interval": 3, "dynamic_intervals": [(4, 1)]}
     runner = make_runner(plan, tmp_path, train_cfg=cfg)
     runner.train()
     at = [event[1] for event in recorder(runner).events if event[0] == "validation"]

@@ -374,7 +374,10 @@ def test_the_environment_is_logged(tmp_path: Path) -> None:
     [
         ({"launcher": "pytorch"}, "launcher='pytorch': this version runs in one"),
         ({"env_cfg": {"cudn_benchmark": 1}}, "Did you mean 'cudnn_benchmark'"),
-        ({"trian_cfg": {}}, "'trian_cfg' is no argument of the Runner. Did you mean"),
+        (
+            {"trian_cfg": {}},
+            "'trian_cfg' is nothing that the Runner knows.",
+        ),
         ({"train_cfg": {"type": "EpochBasedTrainLoop", "by_epoch": True}}, "not both"),
         ({"val_cfg": 3}, "val_cfg: expected a loop or a mapping, found an int"),
         ({"default_hooks": {"looger": {"interval": 1}}}, "Did you mean 'logger'"),
@@ -441,6 +444,20 @@ def test_a_fast_dev_run_takes_so_many_batches_of_everything(
     assert counting.seen.count("test") == 2
     assert list(tmp_path.iterdir()) == []
     assert {key: cfg[key] for key in before} == before
+
+
+def test_a_fast_dev_run_makes_schedules_for_the_whole_length() -> None:
+    """One that begins later than the few batches end is no mistake."""
+    cfg = specs(
+        model={"type": Net, "data_preprocessor": {"type": Flat}},
+        train_cfg={"max_epochs": 9},
+        param_scheduler=[
+            {"type": "CosineAnnealingLR", "begin": 5},
+            {"type": "LinearLR", "by_epoch": False, "begin": 7},
+        ],
+        work_dir="never",
+    )
+    assert set(fast_dev_run(cfg, 1)) == {"val", "test"}
 
 
 @pytest.mark.parametrize("batches", [0, -1, True, 1.5])

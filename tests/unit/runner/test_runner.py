@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
     from engine.state import RunContext
 
+READ_ONLY = """
+experiment_name model_name work_dir log_dir max_epochs max_iters epoch iter launcher
+distributed rank world_size deterministic seed timestamp hooks train_loop val_loop
+test_loop train_dataloader val_dataloader test_dataloader val_evaluator test_evaluator
+val_interval val_begin optim_wrapper param_schedulers message_hub visualizer logger
+model cfg state
+"""
 PLAN = RunPlan(max_epochs=2, size=6, batch_size=3)
 
 
@@ -156,12 +163,39 @@ def test_a_seed_out_of_range_is_refused(seed: Any, tmp_path: Path) -> None:
 # -- what it says of itself ----------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("train_cfg", "expected"),
+    [
+        ({"max_epochs": 3, "val_interval": 2, "val_begin": 2}, (3, 0, 2, 2)),
+        ({"max_epochs": 3}, (3, 0, 1, 1)),
+        ({"max_iters": 7}, (1, 7, 1000, 1)),
+        ({"by_epoch": False, "max_iters": 7, "val_interval": 5}, (1, 7, 5, 1)),
+    ],
+)
+def test_the_length_is_known_before_anything_is_built(
+    train_cfg: dict[str, int], expected: tuple[int, ...], tmp_path: Path
+) -> None:
+    """As the settings say; the data stays closed."""
+    runner = Runner(work_dir=tmp_path, **(arguments() | {"train_cfg": train_cfg}))
+    told = (runner.max_epochs, runner.max_iters, runner.val_interval, runner.val_begin)
+    assert told == expected
+    assert runner.parts.train_loop is None
+
+
+def test_properties_are_read_only(tmp_path: Path) -> None:
+    """Setting one would change half of the run."""
+    runner = Runner(work_dir=tmp_path, **arguments())
+    for name in READ_ONLY.split():
+        with pytest.raises(AttributeError, match=name):
+            setattr(runner, name, getattr(runner, name))
+
+
 def test_properties_before_and_after_training(tmp_path: Path) -> None:
     """Parts are built when they are needed."""
     runner: Any = Runner(work_dir=tmp_path, experiment_name="toy", **arguments())
     assert (runner.parts.train_loop, runner.parts.val_loop) == (None, None)
     assert (runner.epoch, runner.iter) == (0, 0)
-    assert (runner.max_epochs, runner.max_iters) == (1, 0)
+    assert (runner.max_epochs, runner.max_iters) == (2, 0)
     runner.train()
     assert (runner.epoch, runner.iter) == (2, 4)
     assert (runner.max_epochs, runner.max_iters) == (2, 4)
