@@ -62,6 +62,9 @@ def fast_dev_run(
             hook for hook in config.get("custom_hooks") or [] if not _saves(hook)
         ]
         if isinstance(config.get("train_cfg"), Mapping):
+            config["param_scheduler"] = _with_ends(
+                config.get("param_scheduler"), config["train_cfg"]
+            )
             config["train_cfg"] = _shortened(config["train_cfg"], batches)
         runner = Runner.from_cfg(config)
         runner.batch_limit = batches
@@ -90,3 +93,21 @@ def _shortened(train_cfg: Mapping[str, Any], batches: int) -> dict[str, Any]:
         if name in short or "max_iters" in short:
             short[name] = 1 if "max_epochs" in short else value
     return short
+
+
+def _with_ends(schedules: Any, train_cfg: Mapping[str, Any]) -> Any:
+    """Specs of schedules that end where they would in the whole run.
+
+    One that begins behind the shortened run's end could not be built without.
+    """
+    if isinstance(schedules, Mapping) and "type" not in schedules:
+        return {name: _with_ends(some, train_cfg) for name, some in schedules.items()}
+    if isinstance(schedules, list | tuple):
+        return [_with_ends(one, train_cfg) for one in schedules]
+    if not isinstance(schedules, Mapping) or not schedules.get("begin"):
+        return schedules
+    by_epoch = schedules.get("by_epoch", True)
+    length = train_cfg.get("max_epochs" if by_epoch else "max_iters")
+    if length is None:  # in iterations, and the data is not open yet
+        length = schedules["begin"] + 1
+    return {"end": length, **schedules}

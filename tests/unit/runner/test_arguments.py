@@ -443,6 +443,18 @@ def test_a_fast_dev_run_takes_so_many_batches_of_everything(
     assert {key: cfg[key] for key in before} == before
 
 
+def test_a_fast_dev_run_has_parts_that_begin_later() -> None:
+    """What begins behind the shortened run's end is built all the same."""
+    cfg = specs(model={"type": Net, "data_preprocessor": {"type": Flat}})
+    cfg["train_cfg"] = {"max_epochs": 9}
+    cfg["param_scheduler"] = [
+        {"type": "CosineAnnealingLR", "begin": 5},
+        {"type": "LinearLR", "begin": 50, "by_epoch": False},
+    ]
+    cfg["custom_hooks"] = [{"type": "EMAHook", "begin_epoch": 5}]
+    fast_dev_run(cfg, 1, modes=["train"])
+
+
 @pytest.mark.parametrize("batches", [0, -1, True, 1.5])
 def test_a_fast_dev_run_needs_a_batch(batches: Any) -> None:
     """At least one."""
