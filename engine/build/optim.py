@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
 from engine.build.where import at
@@ -96,7 +97,12 @@ def _construct(spec: dict[str, Any], model: nn.Module) -> Any:
 
 
 def build_param_schedulers(
-    schedules: Any, optim_wrapper: Any, *, max_epochs: int, max_iters: int
+    schedules: Any,
+    optim_wrapper: Any,
+    *,
+    max_epochs: int,
+    max_iters: int,
+    epoch_length: int | None = None,
 ) -> Any:
     """Schedules of the optimizer's values.
 
@@ -105,10 +111,13 @@ def build_param_schedulers(
             optimizers a mapping of their names to these; what is no such mapping is
             made for each of them. In a spec ``end`` defaults to the run's length, and
             ``convert_to_iter_based=True`` lets one that is given in epochs step with
-            each iteration. torch's schedulers take ``by_epoch`` beside their arguments.
+            each iteration. torch's schedulers take ``by_epoch`` beside their arguments,
+            and those made of others take specs of these as ``schedulers``.
         optim_wrapper: What they act on.
         max_epochs: The run's length in epochs.
         max_iters: The run's length in iterations; 0 if that is not known.
+        epoch_length: Batches in a pass over the data, which an epoch is also in a run
+            bounded by iterations; ``None``: ``max_iters / max_epochs``, if known.
 
     Returns:
         A list; of several optimizers a dict of lists, by name.
@@ -118,7 +127,9 @@ def build_param_schedulers(
             optimizer, or an epoch's length is needed and not known.
         ScheduleError: A schedule's settings cannot work.
     """
-    length = (max_epochs, max_iters)
+    if epoch_length is None and max_iters:
+        epoch_length = max_iters // max_epochs
+    length = (max_epochs, max_iters, epoch_length)
     if not isinstance(optim_wrapper, OptimWrapperDict):
         return _build_list(schedules, optim_wrapper, length)
     if not isinstance(schedules, Mapping) or "type" in schedules:
@@ -137,7 +148,9 @@ def build_param_schedulers(
     return built
 
 
-def _build_list(schedules: Any, optimizer: Any, length: tuple[int, int]) -> list[Any]:
+def _build_list(
+    schedules: Any, optimizer: Any, length: tuple[int, int, int | None]
+) -> list[Any]:
     if schedules is None:
         return []
     if not isinstance(schedules, Sequence):
@@ -149,7 +162,7 @@ def _build_list(schedules: Any, optimizer: Any, length: tuple[int, int]) -> list
     return built
 
 
-def _build(schedule: Any, optimizer: Any, length: tuple[int, int]) -> Any:
+def _build(schedule: Any, optimizer: Any, length: tuple[int, int, int | None]) -> Any:
     if not isinstance(schedule, Mapping):
         if callable(getattr(schedule, "step", None)):
             return schedule
@@ -158,7 +171,7 @@ def _build(schedule: Any, optimizer: Any, length: tuple[int, int]) -> Any:
     spec = dict(schedule)
     if _is_torchs(spec.get("type")):
         return _build_torchs(spec, optimizer)
-    max_epochs, max_iters = length
+    max_epochs, max_iters, epoch_length = length
     end = max_epochs if spec.get("by_epoch", True) else max_iters
     if end:
         spec.setdefault("end", end)
@@ -166,7 +179,7 @@ def _build(schedule: Any, optimizer: Any, length: tuple[int, int]) -> Any:
         spec,
         optimizer=optimizer,
         # Only a spec with convert_to_iter_based needs it.
-        epoch_length=max_iters // max_epochs if max_iters else None,
+        epoch_length=epoch_length,
     )
 
 
@@ -179,4 +192,27 @@ def _is_torchs(kind: Any) -> bool:
 def _build_torchs(spec: dict[str, Any], optimizer: Any) -> TorchSchedule:
     settings = {key: spec.pop(key) for key in ("by_epoch", "monitor") if key in spec}
     inner = getattr(optimizer, "optimizer", optimizer)
-    return TorchSchedule(PARAM_SCHEDULERS.build(spec, optimizer=inner), **settings)
+    return TorchSchedule(_build_torchs_own(spec, inner), **settings)
+
+
+def _build_torchs_own(spec: dict[str, Any], optimizer: Any) -> Any:
+    """One of torch's schedulers; one made of others (``SequentialLR``) with these."""
+    spec = dict(spec)
+    parts = spec.get("schedulers")
+    if isinstance(parts, Sequence):
+        spec["schedulers"] = [
+            _build_part(one, optimizer, index) if isinstance(one, Mapping) else one
+            for index, one in enumerate(parts)
+        ]
+    return PARAM_SCHEDULERS.build(spec, optimizer=optimizer)
+
+
+def _build_part(spec: Mapping[str, Any], optimizer: Any, index: int) -> Any:
+    kind = spec.get("type")
+    if isinstance(kind, str):  # here LinearLR is torch's: only such can be a part
+        kind = getattr(lr_scheduler, kind, kind)
+    with at("schedulers", index):
+        if not _is_torchs(kind):
+            message = f"expected one of torch's schedulers, found {kind!r}"
+            raise ConfigError(message)
+        return _build_torchs_own({**spec, "type": kind}, optimizer)

@@ -23,6 +23,7 @@ from engine.build import (
     unwrap,
     wrap_model,
 )
+from engine.dataset import data_length
 from engine.dist import get_rank
 from engine.errors import ConfigError, StateError
 from engine.logging import RunLogger, build_logger
@@ -49,6 +50,7 @@ class RunnerBuilders(RunnerFacts):
     cfg: Config
     experiment_name: str
     logger: RunLogger
+    batch_limit: int | None
     _default_scope: str | None
 
     @contextmanager
@@ -250,9 +252,13 @@ class RunnerBuilders(RunnerFacts):
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Schedules that act on the optimizer wrapper; of several a dict by name."""
+        length = data_length(self.train_dataloader)
+        if length is not None and self.batch_limit is not None:
+            length = min(length, self.batch_limit)
         return build_param_schedulers(
             scheduler,
             self.optim_wrapper,
             max_epochs=self.max_epochs,
             max_iters=self.max_iters,
+            epoch_length=length,
         )

@@ -121,11 +121,11 @@ def test_a_runner_that_has_not_run_resumes_and_saves(tmp_path: Path) -> None:
 
 def test_one_that_would_never_begin_is_refused(tmp_path: Path) -> None:
     """Before the first iteration, not by a run without averages."""
-    for begin, said in (
-        ({"begin_iter": 10}, "begin_iter is 10, but the run ends with 9"),
-        ({"begin_epoch": 4}, "begin_epoch is 4, but the run ends with 3"),
+    for hook, said in (
+        (EMAHook(begin_iter=10), "begin_iter is 10, but the run ends with 9"),
+        (EMAHook(begin_epoch=4), "begin_epoch is 4, but the run ends with 3"),
     ):
-        runner = make_runner(PLAN, tmp_path, custom_hooks=hooks(EMAHook(**begin)))
+        runner = make_runner(PLAN, tmp_path, custom_hooks=hooks(hook))
         with pytest.raises(ConfigError, match=said):
             runner.train()
         assert runner.iter == 0

@@ -443,6 +443,17 @@ def test_a_fast_dev_run_takes_so_many_batches_of_everything(
     assert {key: cfg[key] for key in before} == before
 
 
+def test_an_epoch_that_is_converted_is_a_pass_over_the_data(tmp_path: Path) -> None:
+    """Also in a run bounded by iterations."""
+    runner = whole(
+        tmp_path,
+        train_cfg={"by_epoch": False, "max_iters": 8, "val_interval": 8},
+        param_scheduler={"type": "LinearLR", "end": 3, "convert_to_iter_based": True},
+    )
+    runner.train()
+    assert runner.param_schedulers[0].end == 3 * 2
+
+
 def test_a_fast_dev_run_has_parts_that_begin_later() -> None:
     """What begins behind the shortened run's end is built all the same."""
     cfg = specs(model={"type": Net, "data_preprocessor": {"type": Flat}})
