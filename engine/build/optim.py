@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from attrs import frozen
 from torch import nn
 from torch.optim import lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
@@ -96,6 +97,16 @@ def _construct(spec: dict[str, Any], model: nn.Module) -> Any:
     return wrapper
 
 
+@frozen
+class _Run:
+    """What a schedule may need to know of the run."""
+
+    max_epochs: int
+    max_iters: int
+    epoch_length: int | None
+    validates: bool
+
+
 def build_param_schedulers(
     schedules: Any,
     optim_wrapper: Any,
@@ -103,6 +114,7 @@ def build_param_schedulers(
     max_epochs: int,
     max_iters: int,
     epoch_length: int | None = None,
+    validates: bool = True,
 ) -> Any:
     """Schedules of the optimizer's values.
 
@@ -118,20 +130,27 @@ def build_param_schedulers(
         max_iters: The run's length in iterations; 0 if that is not known.
         epoch_length: Batches in a pass over the data, which an epoch is also in a run
             bounded by iterations; ``None``: ``max_iters / max_epochs``, if known.
+        validates: Whether the run validates: some schedules wait for that.
 
     Returns:
         A list; of several optimizers a dict of lists, by name.
 
     Raises:
         ConfigError: Something is neither a schedule nor a spec, a name is of no
-            optimizer, or an epoch's length is needed and not known.
+            optimizer, or an epoch's length or a validation is needed and not there.
         ScheduleError: A schedule's settings cannot work.
     """
     if epoch_length is None and max_iters:
         epoch_length = max_iters // max_epochs
-    length = (max_epochs, max_iters, epoch_length)
+    run = _Run(max_epochs, max_iters, epoch_length, validates)
     if not isinstance(optim_wrapper, OptimWrapperDict):
-        return _build_list(schedules, optim_wrapper, length)
+        if isinstance(schedules, Mapping) and "type" not in schedules:
+            message = (
+                f"needs 'type', found {sorted(schedules)}. By name of optimizer it is "
+                "given where there are several; here is one"
+            )
+            raise ConfigError(message)
+        return _build_list(schedules, optim_wrapper, run)
     if not isinstance(schedules, Mapping) or "type" in schedules:
         schedules = dict.fromkeys(optim_wrapper, schedules)
     for name in schedules:
@@ -144,13 +163,11 @@ def build_param_schedulers(
     built = {}
     for name, some in schedules.items():
         with at(name):
-            built[name] = _build_list(some, optim_wrapper[name], length)
+            built[name] = _build_list(some, optim_wrapper[name], run)
     return built
 
 
-def _build_list(
-    schedules: Any, optimizer: Any, length: tuple[int, int, int | None]
-) -> list[Any]:
+def _build_list(schedules: Any, optimizer: Any, run: _Run) -> list[Any]:
     if schedules is None:
         return []
     if not isinstance(schedules, Sequence):
@@ -158,28 +175,38 @@ def _build_list(
     built = []
     for index, one in enumerate(schedules):
         with at(index):
-            built.append(_build(one, optimizer, length))
+            schedule = _build(one, optimizer, run)
+            if getattr(schedule, "need_val_args", False) and not run.validates:
+                message = (
+                    f"{a_type(schedule)} waits for a validation's metrics, but this "
+                    "run has no validation. Give val_dataloader, val_cfg and "
+                    "val_evaluator, or take another schedule"
+                )
+                raise ConfigError(message)
+            built.append(schedule)
     return built
 
 
-def _build(schedule: Any, optimizer: Any, length: tuple[int, int, int | None]) -> Any:
+def _build(schedule: Any, optimizer: Any, run: _Run) -> Any:
     if not isinstance(schedule, Mapping):
         if callable(getattr(schedule, "step", None)):
             return schedule
         message = f"expected a schedule or a spec, found {a_type(schedule)}"
         raise ConfigError(message)
     spec = dict(schedule)
+    if "type" not in spec:
+        message = f"a spec needs 'type', the name of a schedule, found {sorted(spec)}"
+        raise ConfigError(message)
     if _is_torchs(spec.get("type")):
         return _build_torchs(spec, optimizer)
-    max_epochs, max_iters, epoch_length = length
-    end = max_epochs if spec.get("by_epoch", True) else max_iters
+    end = run.max_epochs if spec.get("by_epoch", True) else run.max_iters
     if end:
         spec.setdefault("end", end)
     return PARAM_SCHEDULERS.build(
         spec,
         optimizer=optimizer,
         # Only a spec with convert_to_iter_based needs it.
-        epoch_length=epoch_length,
+        epoch_length=run.epoch_length,
     )
 
 

@@ -394,6 +394,10 @@ def _read_clip_grad(
             "least 0. Leave clip_grad out for no clipping."
         )
         raise OptimizerError(msg)
+    order = kwargs.get("norm_type", 2)
+    if not isinstance(order, int | float) and order not in ("inf", "-inf"):
+        msg = f"clip_grad: norm_type is {order!r}, but it is a number, or 'inf'."
+        raise OptimizerError(msg)
     return kind, kwargs
 
 

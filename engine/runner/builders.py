@@ -27,6 +27,7 @@ from engine.dataset import data_length
 from engine.dist import get_rank
 from engine.errors import ConfigError, StateError
 from engine.logging import RunLogger, build_logger
+from engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from engine.optim import lr_ratio, scale_lr
 from engine.registry import DefaultScope
 from engine.runner.environment import check_env_cfg, set_up
@@ -261,4 +262,7 @@ class RunnerBuilders(RunnerFacts):
             max_epochs=self.max_epochs,
             max_iters=self.max_iters,
             epoch_length=length,
+            # A loop of the user's may validate in its own way.
+            validates=self.parts.given["val_cfg"] is not None
+            or type(self.train_loop) not in (EpochBasedTrainLoop, IterBasedTrainLoop),
         )
