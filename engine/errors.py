@@ -21,7 +21,8 @@ The tree; each leaf also derives from the built-in a caller would catch::
     ├── MetricError (ValueError)       metrics that clash, are missing or fail
     └── CheckpointError (RuntimeError)
         ├── CheckpointNotFoundError (FileNotFoundError)
-        └── CheckpointDamagedError      empty, truncated, or not a checkpoint at all
+        ├── CheckpointDamagedError      empty, truncated, or not a checkpoint at all
+        └── InexactResumeError          resume="exact", and a part cannot be restored so
 
 Each takes one positional message, so errors survive pickling from loader workers.
 A message says where, what was found, what is allowed, and what to do.
@@ -145,6 +146,10 @@ class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
 
 class CheckpointDamagedError(CheckpointError):
     """A file is empty, truncated, or not a checkpoint at all."""
+
+
+class InexactResumeError(CheckpointError):
+    """A run is to be resumed exactly, and something in it cannot be."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

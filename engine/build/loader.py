@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, SequentialSampler
 
-from engine.build.where import at
+from engine.config import at
 from engine.dataset import pseudo_collate
 from engine.errors import ConfigError, a_type, did_you_mean
 from engine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS

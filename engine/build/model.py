@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from engine.build.where import at
+from engine.config import at
 from engine.errors import ConfigError, a_type
 from engine.model import (
     MMDistributedDataParallel,

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
-from engine.build.where import at
+from engine.config import at
 from engine.errors import ConfigError, a_type, did_you_mean
 from engine.optim import (
     DefaultOptimWrapperConstructor,

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
-from engine.build.where import at
+from engine.config import at
 
 __all__ = ["Builder", "RunParts"]
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engine.checkpoint.format import FORMAT, environment, environment_changes
 from engine.checkpoint.weights import load_state_dict
 from engine.errors import CheckpointError
-from engine.state import RunState, capture_randomness, restore_randomness
+from engine.state import (
+    Exactness,
+    PartReport,
+    RunState,
+    capture_randomness,
+    examine_randomness,
+    restore_randomness,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +23,7 @@ if TYPE_CHECKING:
     from engine.checkpoint.parts import Parts
     from engine.typing import Plain
 
-__all__ = ["HookStates", "capture", "restore"]
+__all__ = ["HookStates", "capture", "examine", "restore"]
 
 
 class HookStates(Protocol):
@@ -25,8 +32,17 @@ class HookStates(Protocol):
     def state_dict(self) -> dict[str, Any]:
         """State of each hook that remembers."""
 
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> list[str]:
-        """Put states back; returns remarks."""
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Put states back."""
+
+    def forgetful(self) -> dict[str, list[str]]:
+        """Attributes that changed of hooks that have no state, by hook."""
+
+    def claims(self, key: str) -> bool:
+        """Whether a hook takes that key out of a checkpoint."""
+
+    def examine(self, checkpoint: Mapping[str, Any]) -> list[PartReport]:
+        """What of each hook's memory a checkpoint brings back."""
 
 
 def capture(
@@ -78,11 +94,86 @@ def capture(
         "counts": parts.counts(),
         "evaluating": parts.evaluating(),
         "hooks": hooks.state_dict(),
+        "forgets": hooks.forgetful(),
+        "left_out": state.hub.unsaved(),
+        "buffers": parts.unsaved_buffers(),
         "parts": {name: part.state_dict() for name, part in parts.others.items()},
         "at_safe_point": at_safe_point,
         "environment": environment(),
     }
     return checkpoint
+
+
+def examine(
+    checkpoint: Mapping[str, Any],
+    parts: Parts,
+    hooks: HookStates,
+    *,
+    resume_optimizer: bool = True,
+    resume_param_scheduler: bool = True,
+) -> list[PartReport]:
+    """How exactly :func:`restore` would put each part back; changes nothing.
+
+    Args:
+        checkpoint: As :func:`capture` made it, checked by ``format.check``.
+        parts: The run's.
+        hooks: The run's.
+        resume_optimizer: Whether the optimizer's state is put back.
+        resume_param_scheduler: Whether the schedules' is.
+    """
+    ours = checkpoint["engine"]
+    exact, best, lost = Exactness.EXACT, Exactness.BEST_EFFORT, Exactness.LOST
+    found = [PartReport("progress", exact), PartReport("message hub", exact)]
+    found += [
+        PartReport(f"fact {key!r} of the message hub", lost, "it is no plain data")
+        for key in ours.get("left_out", ())
+    ]
+    if "ema_state_dict" in checkpoint and not hooks.claims("ema_state_dict"):
+        why = (
+            "they are averages and no EMAHook is there to put the trained ones back: "
+            "the run goes on from the averages"
+        )
+        found.append(PartReport("weights", best, why))
+    elif parts.model is not None:
+        found.append(PartReport("weights", exact))
+    for name, there, wanted, argument in (
+        ("optimizer", parts.optimizer is not None, resume_optimizer, "optimizer"),
+        (
+            "schedules",
+            bool(parts.param_schedulers),
+            resume_param_scheduler,
+            "param_scheduler",
+        ),
+    ):
+        if there and wanted:
+            found.append(PartReport(name, exact))
+        elif there:
+            found.append(PartReport(name, lost, f"resume_{argument} is False"))
+    found += [
+        PartReport("environment", best, change)
+        for change in environment_changes(ours["environment"])
+    ]
+    found.append(examine_randomness(ours["randomness"]))
+    if not ours["at_safe_point"]:
+        why = (
+            "it was saved from inside a handler or a validation, before the other "
+            "handlers of that event had run: what those do then is missing"
+        )
+        found.append(PartReport("place", best, why))
+    found += hooks.examine(checkpoint)
+    saved = ours["parts"]
+    for name in parts.others:
+        if name in saved:
+            found.append(PartReport(repr(name), exact))
+        else:
+            why = "it is new: it starts without memory"
+            found.append(PartReport(repr(name), lost, why))
+    found += [
+        PartReport(repr(name), lost, "it is gone: its state is dropped")
+        for name in saved
+        if name not in parts.others
+    ]
+    return found
 
 
 def restore(
@@ -93,8 +184,8 @@ def restore(
     *,
     resume_optimizer: bool = True,
     resume_param_scheduler: bool = True,
-) -> list[str]:
-    """Put a run's state back.
+) -> None:
+    """Put a run's state back; :func:`examine` says how exactly that can be done.
 
     Args:
         checkpoint: As :func:`capture` made it, checked by ``format.check``.
@@ -104,27 +195,14 @@ def restore(
         resume_optimizer: Also the optimizer's.
         resume_param_scheduler: Also the schedules'.
 
-    Returns:
-        Remarks: what may keep the run from being bit-equal to the unbroken one.
-
     Raises:
         CheckpointError: A part that is to be resumed is missing or does not fit.
         SerializationError: Saved state is of another form.
     """
     ours = checkpoint["engine"]
-    remarks = environment_changes(ours["environment"])
-    if not ours["at_safe_point"]:
-        remarks.append(
-            "it was saved from inside a handler or a validation, before the other "
-            "handlers of that event had run: what those do then is missing"
-        )
-    if "ema_state_dict" in checkpoint:
-        remarks.append(
-            "its weights are averages and no EMAHook is there to put the trained ones "
-            "back: the run goes on from the averages"
-        )
     if parts.model is not None:
         load_state_dict(parts.model, checkpoint["state_dict"], strict=True)
+        parts.load_unsaved_buffers(ours.get("buffers", {}))
         parts.set_evaluating(ours["evaluating"])
     if parts.optimizer is not None and resume_optimizer:
         saved = _part(checkpoint, "optimizer")
@@ -137,27 +215,18 @@ def restore(
                 "resume_optimizer=False."
             )
             raise CheckpointError(message) from error
-        parts.load_gradients(ours["gradients"])
-        parts.load_counts(
-            ours.get("counts"), ours["run_state"]["progress"]["iteration"]
-        )
     if parts.param_schedulers and resume_param_scheduler:
         parts.load_schedulers(_part(checkpoint, "param_schedulers"))
     state.hub.load_state_dict(checkpoint["message_hub"])
     state.load_state_dict(ours["run_state"])
-    remarks += hooks.load_state_dict(ours["hooks"])
+    if parts.optimizer is not None and resume_optimizer:
+        parts.load_gradients(ours["gradients"])
+        parts.load_counts(ours.get("counts"), state.iteration)
+    hooks.load_state_dict(ours["hooks"])
     for name, part in parts.others.items():
         if name in ours["parts"]:
             part.load_state_dict(ours["parts"][name])
-        else:
-            remarks.append(f"{name!r} is new: it starts without memory")
-    remarks += [
-        f"{name!r} is gone: its state is dropped"
-        for name in ours["parts"]
-        if name not in parts.others
-    ]
     restore_randomness(ours["randomness"])  # last: nothing may draw after it
-    return remarks
 
 
 def _part(checkpoint: Mapping[str, Any], name: str) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from attrs import define, field
 
+from engine.checkpoint.buffers import UnsavedBuffers
 from engine.errors import CheckpointError, a_type
 from engine.state import GeneratorState
 from engine.typing import Stateful
@@ -34,6 +35,7 @@ class Parts:
     param_schedulers: Sequence[Any] | Mapping[str, Sequence[Any]] = ()
     others: dict[str, Stateful] = field(factory=dict)
     last_step: int | None = field(default=None, init=False)
+    _unsaved: UnsavedBuffers | None = field(default=None, init=False)
 
     def take(
         self, *, model: Any = None, optimizer: Any = None, param_schedulers: Any = None
@@ -53,6 +55,8 @@ class Parts:
                 )
                 raise CheckpointError(message)
             setattr(self, name, part)
+        if model is not None:
+            self._unsaved = UnsavedBuffers(model)
         if param_schedulers is not None:
             one = hasattr(param_schedulers, "step")
             self.param_schedulers = [param_schedulers] if one else param_schedulers
@@ -98,6 +102,20 @@ class Parts:
         if isinstance(self.model, torch.nn.Module):
             for name, module in self.model.named_modules():
                 module.training = name not in names
+
+    def unsaved_buffers(self) -> dict[str, torch.Tensor]:
+        """Buffers that the model's ``state_dict`` leaves out, and that changed."""
+        return {} if self._unsaved is None else self._unsaved.state()
+
+    def load_unsaved_buffers(self, saved: Mapping[str, torch.Tensor]) -> None:
+        """Put back what :meth:`unsaved_buffers` gave.
+
+        Raises:
+            CheckpointError: The model has no such buffer, or one of another shape.
+        """
+        if self._unsaved is None:
+            self._unsaved = UnsavedBuffers(self.model)
+        self._unsaved.load(saved)
 
     def schedulers_state(self) -> Any:
         """States of the schedules in the same arrangement."""

@@ -5,7 +5,8 @@ Nothing here imports torch before a command runs: ``engine --help`` answers at o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -133,8 +134,12 @@ def train(
         typer.Option(
             "--resume",
             help="Go on from the newest good checkpoint in the work dir, bit-equal to "
-            "a run that never stopped; begin anew if there is none.",
+            "a run that never stopped; begin anew if there is none. '--resume exact' "
+            "refuses what could not be restored to the bit, instead of listing it.",
         ),
+    ] = False,
+    resume_exactly: Annotated[
+        bool, typer.Option("--resume-exact", hidden=True)
     ] = False,
     changes: Set = None,
     fast_dev_run: FastDevRun = None,
@@ -151,7 +156,7 @@ def train(
                 config,
                 checkpoint,
                 work_dir=work_dir,
-                resume=resume,
+                resume="exact" if resume_exactly else resume,
                 overrides=changes or (),
             )
 
@@ -240,4 +245,21 @@ def env() -> None:
 
 def main() -> None:
     """Run the command; a user's mistake prints one message and exits with 2."""
-    app()
+    app(_one_option(sys.argv[1:]))
+
+
+def _one_option(arguments: Sequence[str]) -> list[str]:
+    """Let ``--resume`` take a value or none, which typer's options cannot.
+
+    >>> _one_option(["train", "config.py", "--resume", "exact"])
+    ['train', 'config.py', '--resume-exact']
+    """
+    found: list[str] = []
+    for argument in arguments:
+        if found[-1:] == ["--resume"] and argument == "exact":
+            found[-1] = "--resume-exact"
+        elif argument == "--resume=exact":
+            found.append("--resume-exact")
+        else:
+            found.append(argument)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -22,7 +22,7 @@ def run(
     checkpoint: Path | None,
     *,
     work_dir: Path | None,
-    resume: bool,
+    resume: bool | Literal["exact"],
     overrides: Sequence[str],
 ) -> None:
     """Train what a config describes, and say where everything lies."""
@@ -30,7 +30,7 @@ def run(
     if checkpoint is not None:
         cfg["load_from"] = str(checkpoint)
     if resume:
-        cfg["resume"] = True
+        cfg["resume"] = resume
     runner = Runner.from_cfg(cfg)
     runner.train()
     state = runner.state

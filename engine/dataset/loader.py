@@ -30,7 +30,7 @@ from engine.dataset.sample_randomness import (
 from engine.dataset.sampler import DefaultSampler, InfiniteSampler
 from engine.dist import get_dist_info
 from engine.errors import DataError, a_type
-from engine.state import derive_seed, fence, seed_host
+from engine.state import Exactness, PartReport, derive_seed, fence, seed_host
 
 __all__ = ["Cursor", "LoaderCursor", "ReplayCursor", "open_cursor"]
 
@@ -52,6 +52,9 @@ class Cursor(Protocol):
 
     def read(self, data_pass: int, batch: int) -> Iterator[Any]:
         """The batches of a pass from number ``batch`` on."""
+
+    def resume_report(self) -> list[PartReport]:
+        """How exactly a place in the data is found again."""
 
 
 def open_cursor(
@@ -168,6 +171,10 @@ class LoaderCursor:
                 "__len__ or __iter__."
             )
             raise DataError(message)
+
+    def resume_report(self) -> list[PartReport]:
+        """How exactly a place in the data is found again."""
+        return [PartReport("train data", Exactness.EXACT)]
 
     def _make_inner(self, randomness: SampleRandomness) -> DataLoader[Any]:
         loader = self._loader
@@ -360,3 +367,8 @@ class ReplayCursor:
                 "that yields as many batches in every pass as its length says."
             )
             raise DataError(message)
+
+    def resume_report(self) -> list[PartReport]:
+        """How exactly a place in the data is found again."""
+        why = "it is read from its start, and what was consumed is skipped"
+        return [PartReport("train data", Exactness.BEST_EFFORT, why)]

@@ -1,5 +1,6 @@
 """Hooks: objects with methods for events, and those that come with the engine."""
 
+from engine.hooks.audit import AuditHook
 from engine.hooks.checkpoint import CheckpointHook
 from engine.hooks.ema import EMAHook
 from engine.hooks.hook import Hook
@@ -14,6 +15,7 @@ from engine.hooks.translate import HookNameWarning
 
 __all__ = [
     "POINTS",
+    "AuditHook",
     "CheckpointHook",
     "DistSamplerSeedHook",
     "EMAHook",

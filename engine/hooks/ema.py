@@ -14,6 +14,7 @@ from engine.hooks.hook import Hook
 from engine.model import is_model_wrapper
 from engine.registry import HOOKS, MODELS
 from engine.registry.spec import check_arguments
+from engine.state import Exactness, PartReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,6 +58,7 @@ class EMAHook(Hook):
     """
 
     priority: ClassVar[Priority] = Priority.NORMAL
+    claims: ClassVar[frozenset[str]] = frozenset({"ema_state_dict"})
 
     def __init__(
         self,
@@ -183,11 +185,7 @@ class EMAHook(Hook):
         if saved is None:
             self._source = None  # what another checkpoint brought does not count
         self._have_average(runner)  # a Runner may resume before it runs
-        if saved is None:
-            runner.logger.warning(
-                "ema_begins_anew",
-                line="Resume: the checkpoint has no averages; EMAHook begins new ones",
-            )
+        if saved is None:  # resume_report says so
             return
         averages = {f"module.{k}": v for k, v in checkpoint["state_dict"].items()}
         checkpoint["state_dict"] = {
@@ -206,6 +204,13 @@ class EMAHook(Hook):
                 missing=found.missing_keys,
                 unknown=found.unexpected_keys,
             )
+
+    def resume_report(self, part: str, checkpoint: Mapping[str, Any]) -> PartReport:
+        """What a resume brings back: the averages, if the checkpoint has them."""
+        if "ema_state_dict" in checkpoint:
+            return PartReport(part, Exactness.EXACT)
+        why = "the checkpoint has no averages: new ones begin"
+        return PartReport(part, Exactness.LOST, why)
 
     def _have_average(self, runner: RunContext) -> None:
         """Copy the model if there is no average of it yet."""

@@ -31,6 +31,12 @@ class Hook:
     priority: ClassVar[int | str | Priority] = Priority.NORMAL
     """When it runs among the others, unless registration says otherwise."""
 
+    transient: ClassVar[frozenset[str]] = frozenset()
+    """Attributes that change and need not be saved: a cache, a timer's last time."""
+
+    claims: ClassVar[frozenset[str]] = frozenset()
+    """Keys of a checkpoint that it adds by itself, and takes out again."""
+
     # -- once per train(), val() or test() --------------------------------------
 
     def before_run(self, runner: RunContext) -> None:

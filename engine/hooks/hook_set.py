@@ -9,12 +9,14 @@ from attrs import frozen
 from engine.errors import HookError
 from engine.events import Bus, Handle, Priority, describe_priority, get_priority
 from engine.hooks.hook import Hook
+from engine.hooks.memory import changed, remembered
 from engine.hooks.points import POINTS
 from engine.hooks.translate import check_names, register
+from engine.state import Exactness, PartReport
 from engine.typing import Stateful
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["HookRecord", "HookSet"]
 
@@ -46,6 +48,7 @@ class HookSet:
         self._records: list[HookRecord] = []
         self._buses: dict[str, Bus] = {}
         self._handles: list[Handle] = []
+        self._watched: dict[str, dict[str, str]] = {}
 
     def add(
         self,
@@ -175,26 +178,67 @@ class HookSet:
             if isinstance(record.hook, Stateful)
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> list[str]:
-        """Put states back.
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Put states back, of the hooks that have one there; see :meth:`examine`."""
+        for record in self._records:
+            if isinstance(record.hook, Stateful) and record.name in state_dict:
+                record.hook.load_state_dict(state_dict[record.name])
+
+    def watch(self) -> None:
+        """Note what hooks without ``state_dict`` hold now: their settings."""
+        self._watched = {
+            record.name: remembered(record.hook, leave_out=record.hook.transient)
+            for record in self._records
+            if not isinstance(record.hook, Stateful)
+        }
+
+    def forgetful(self) -> dict[str, list[str]]:
+        """Hooks without ``state_dict`` that changed since :meth:`watch`.
 
         Returns:
-            Remarks on states without a hook, and on hooks without a state.
+            Names of the attributes that changed, by the hook's unique name.
         """
-        remarks = []
-        remembering = {
-            record.name: record.hook
-            for record in self._records
-            if isinstance(record.hook, Stateful)
-        }
-        for name, hook in remembering.items():
-            if name in state_dict:
-                hook.load_state_dict(state_dict[name])
-            else:
-                remarks.append(f"hook {name!r} is new: it starts without memory")
-        remarks += [
-            f"hook {name!r} is gone: its state is dropped"
-            for name in state_dict
-            if name not in remembering
+        found = {}
+        for record in self._records:
+            before = self._watched.get(record.name)
+            if before is not None:
+                now = remembered(record.hook, leave_out=record.hook.transient)
+                found[record.name] = changed(before, now)
+        return {name: names for name, names in found.items() if names}
+
+    def claims(self, key: str) -> bool:
+        """Whether a hook takes that key out of a checkpoint."""
+        return any(key in record.hook.claims for record in self._records)
+
+    def examine(self, checkpoint: Mapping[str, Any]) -> list[PartReport]:
+        """What of each hook's memory a checkpoint brings back; changes nothing.
+
+        Args:
+            checkpoint: As :func:`engine.checkpoint.capture` made it.
+        """
+        ours = checkpoint["engine"]
+        saved, forgets = ours["hooks"], ours.get("forgets", {})
+        lost = Exactness.LOST
+        found = []
+        for record in self._records:
+            part, hook = f"hook {record.name!r}", record.hook
+            own = getattr(hook, "resume_report", None)  # of what it saves by itself
+            if own is not None:
+                found.append(own(part, checkpoint))
+            elif record.name in forgets:
+                names = ", ".join(forgets[record.name])
+                why = f"its {names} had changed, and it has no state_dict()"
+                found.append(PartReport(part, lost, why))
+            elif isinstance(hook, Stateful):
+                if record.name in saved:
+                    found.append(PartReport(part, Exactness.EXACT))
+                else:
+                    why = "it is new: it starts without memory"
+                    found.append(PartReport(part, lost, why))
+        there = {record.name for record in self._records}
+        found += [
+            PartReport(f"hook {name!r}", lost, "it is gone: its state is dropped")
+            for name in saved
+            if name not in there
         ]
-        return remarks
+        return found

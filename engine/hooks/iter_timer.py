@@ -28,6 +28,9 @@ class IterTimerHook(Hook):
     """
 
     priority: ClassVar[Priority] = Priority.NORMAL
+    transient: ClassVar[frozenset[str]] = frozenset(
+        {"_last", "_began", "_first_iter", "_max_iters", "_data_time", "_time"}
+    )
 
     def __init__(self) -> None:
         self._last = perf_counter()

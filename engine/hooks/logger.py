@@ -127,3 +127,11 @@ class LoggerHook(Hook):
     def after_run(self, runner: RunContext) -> None:
         """Let the visualizer's backends finish their files."""
         runner.visualizer.close()
+
+    def on_exception(self, runner: RunContext, error: BaseException) -> None:
+        """Let them finish their files, also when the run fails."""
+        runner.visualizer.close()
+
+    def on_interrupt(self, runner: RunContext, signal: int | None) -> None:
+        """Let them finish their files: whoever goes on may be another process."""
+        runner.visualizer.close()

@@ -29,6 +29,7 @@ class RuntimeInfoHook(Hook):
     """
 
     priority: ClassVar[Priority] = Priority.VERY_HIGH
+    transient: ClassVar[frozenset[str]] = frozenset({"_histories"})
 
     def __init__(self) -> None:
         # By key, so that nothing is looked up or put together per iteration.

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.checkpoint import Parts, Store, capture, check, read, restore
+from engine.checkpoint import Parts, Store, capture, check, examine, read, restore
 from engine.errors import (
     CheckpointNotFoundError,
     SerializationError,
@@ -14,15 +14,21 @@ from engine.errors import (
 )
 from engine.loops.clock import Clock
 from engine.loops.loop import EventEngine
-from engine.state import Phase, capture_randomness, restore_randomness
+from engine.state import (
+    Phase,
+    ResumeReport,
+    capture_randomness,
+    fence,
+    restore_randomness,
+)
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from engine.events import Priority
     from engine.hooks import Hook
-    from engine.state import RunState
+    from engine.state import PartReport, RunState
 
 __all__ = ["SavedEngine"]
 
@@ -47,6 +53,8 @@ class SavedEngine(EventEngine):
         self.parts = Parts()
         self.clock = Clock(self.run_state)
         self._resumed = False
+        self._must_be_exact = False
+        self._report: ResumeReport | None = None
         self._at_safe_point = True
 
     def track(
@@ -164,8 +172,9 @@ class SavedEngine(EventEngine):
             and self.run_state.phase is not Phase.VALIDATING,
             randomness=self._training_randomness(),
         )
-        self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
-        return Store(path.parent).write(path.name, checkpoint)
+        with fence():  # what handlers draw here, a resumed run does not draw again
+            self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
+            return Store(path.parent).write(path.name, checkpoint)
 
     def resume(
         self,
@@ -174,7 +183,8 @@ class SavedEngine(EventEngine):
         map_location: Any = "cpu",
         resume_optimizer: bool = True,
         resume_param_scheduler: bool = True,
-    ) -> list[str]:
+        exact: bool = False,
+    ) -> ResumeReport:
         """Become the run that a checkpoint holds; ``run()`` then goes on.
 
         Args:
@@ -182,14 +192,19 @@ class SavedEngine(EventEngine):
             map_location: Where tensors are put while reading.
             resume_optimizer: Also the optimizer's state.
             resume_param_scheduler: Also the schedules' state.
+            exact: Refuse where a part of the run does not come back to the bit; what
+                ``run()`` finds of the data counts too.
 
         Returns:
-            Remarks, also logged: what may keep the run from being bit-equal.
+            How exactly each part comes back; what is not exact is logged. The data's
+            part follows in :attr:`resume_report` when ``run()`` has seen it.
 
         Raises:
             CheckpointNotFoundError: There is none.
             CheckpointDamagedError: It cannot be read, or holds no run.
             CheckpointError: It does not fit this run.
+            InexactResumeError: ``exact``, and a part does not come back so; nothing
+                was changed.
             StateError: This run is training.
         """
         checkpoint, passed_over = _find(path, map_location=map_location)
@@ -197,10 +212,11 @@ class SavedEngine(EventEngine):
             self.context.logger.warning(
                 "checkpoint_passed_over", line=f"Passed over: {remark}", reason=remark
             )
-        return passed_over + self.resume_from(
+        return self.resume_from(
             checkpoint,
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
+            exact=exact,
         )
 
     def resume_from(
@@ -209,19 +225,40 @@ class SavedEngine(EventEngine):
         *,
         resume_optimizer: bool = True,
         resume_param_scheduler: bool = True,
-    ) -> list[str]:
+        exact: bool = False,
+        further: Iterable[PartReport] = (),
+    ) -> ResumeReport:
         """Become the run that a checkpoint, read and checked, holds.
 
+        Args:
+            checkpoint: Hooks may change it.
+            resume_optimizer: Also the optimizer's state.
+            resume_param_scheduler: Also the schedules' state.
+            exact: As for :meth:`resume`.
+            further: What the caller knows of parts that are not this engine's.
+
         Returns:
-            Remarks, also logged.
+            How exactly each part comes back; what is not exact is logged.
 
         Raises:
             CheckpointError: It does not fit this run.
+            InexactResumeError: ``exact``, and a part does not come back so; nothing
+                was changed.
             StateError: This run is training.
         """
         self._check_at_rest()
+        found = examine(
+            checkpoint,
+            self.parts,
+            self.context.hook_set,
+            resume_optimizer=resume_optimizer,
+            resume_param_scheduler=resume_param_scheduler,
+        )
+        report = ResumeReport(found).with_parts(further)
+        if exact:
+            report.check_exact()
         self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
-        remarks = restore(
+        restore(
             checkpoint,
             self.run_state,
             self.parts,
@@ -230,11 +267,42 @@ class SavedEngine(EventEngine):
             resume_param_scheduler=resume_param_scheduler,
         )
         self._start_anew()
-        for remark in remarks:
+        self._must_be_exact, self._report = exact, report
+        self._tell(report.inexact)
+        return report
+
+    @property
+    def resume_report(self) -> ResumeReport | None:
+        """How exactly each part came back; ``None`` if nothing was resumed."""
+        return self._report
+
+    def _report_data(self, found: Iterable[PartReport]) -> None:
+        """Add what ``run()`` found of the data that a resumed run goes on with.
+
+        Raises:
+            InexactResumeError: All had to be exact, and this is not.
+        """
+        assert self._report is not None
+        data = ResumeReport(found)
+        self._report = self._report.with_parts(data.parts)
+        if self._must_be_exact:
+            self._report.check_exact()
+        self._tell(data.inexact)
+        self.context.logger.info(
+            "resume_report",
+            line=f"Resume report:\n{self._report}",
+            parts={one.part: one.level.label for one in self._report.parts},
+        )
+
+    def _tell(self, inexact: Iterable[PartReport]) -> None:
+        for one in inexact:
             self.context.logger.warning(
-                "resume_remark", line=f"Resume: {remark}", remark=remark
+                "resume_remark",
+                line=f"Resume: {one}",
+                part=one.part,
+                level=one.level.label,
+                reason=one.reason,
             )
-        return remarks
 
     def _training_randomness(self) -> dict[str, Any]:
         """Training's generators, also while a validation draws from its own."""

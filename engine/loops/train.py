@@ -337,6 +337,8 @@ class TrainEngine(Driven, SavedEngine):
                 max_epochs = 1
         cursor = self._open_cursor(data)
         self.run_state.check_data(cursor.length, cursor.batch_size)
+        if self._resumed and self.resume_report is not None:
+            self._report_data(cursor.resume_report())
         if epoch_length is None:
             epoch_length = cursor.length or limits.epoch_length
         self.run_state.set_limits(
@@ -566,6 +568,7 @@ class TrainEngine(Driven, SavedEngine):
         self._requests.clear(state)
         self._at_safe_point = False
         self._run_handlers("STARTED")
+        self.context.hook_set.watch()
         first, state.started = not state.started, True
         self._validations.begin(first=first)
         self._pay_dues()

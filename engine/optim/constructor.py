@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from engine.config import at
 from engine.errors import ConfigError, OptimizerError, a_type
 from engine.optim.param_groups import check_paramwise_cfg, group_settings
 from engine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
@@ -90,7 +91,8 @@ class DefaultOptimWrapperConstructor:
             )
             params = []
             self.add_params(params, model)
-        optimizer = OPTIMIZERS.build(self.optimizer_cfg, params=params)
+        with at("optimizer"):
+            optimizer = OPTIMIZERS.build(self.optimizer_cfg, params=params)
         wrapper: OptimWrapper = OPTIM_WRAPPERS.build(
             self.optim_wrapper_cfg, optimizer=optimizer
         )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.build import (
-    at,
     bounded_by_iters,
     build_dataloader,
     build_eval_loop,
@@ -19,10 +18,10 @@ from engine.build import (
     build_param_schedulers,
     build_train_loop,
     build_visualizer,
-    located,
     unwrap,
     wrap_model,
 )
+from engine.config import at, located
 from engine.dataset import data_length
 from engine.dist import get_rank
 from engine.errors import ConfigError, StateError

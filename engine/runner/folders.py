@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.checkpoint import make_writable
+from engine.checkpoint import first_log_folder, make_writable
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,11 +32,21 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def log_folder(work_dir: Path, timestamp: str) -> Path:
-    """Make the folder for the logs of a start, named after its time.
+def log_folder(work_dir: Path, timestamp: str, *, resume: Path | None = None) -> Path:
+    """The folder for the logs of a start, named after its time; made.
 
-    Two starts within one second get folders of their own.
+    A run that is resumed goes on in the folder of its first start, if that is in the
+    work dir. Two starts within one second get folders of their own.
+
+    Args:
+        work_dir: Where it lies.
+        timestamp: Its name.
+        resume: The checkpoint to resume from, or a folder of them.
     """
+    if resume is not None:
+        name = first_log_folder(resume)
+        if name is not None and (work_dir / name).is_dir():
+            return work_dir / name
     number = 1
     while True:
         name = timestamp if number == 1 else f"{timestamp}_{number}"

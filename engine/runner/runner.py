@@ -7,19 +7,17 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import nn
 
 from engine.build import (
     RunParts,
-    at,
     build_hook,
     check_groups,
     compile_model,
     default_hooks,
-    located,
     require_group,
     unwrap,
 )
@@ -30,6 +28,7 @@ from engine.checkpoint import (
     load_checkpoint,
     read,
 )
+from engine.config import at, located
 from engine.dist import is_main_process
 from engine.errors import ConfigError, a_type, did_you_mean
 from engine.hooks import HookSet
@@ -38,16 +37,20 @@ from engine.model import require_step
 from engine.registry import RUNNERS
 from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
+from engine.runner.changes import changes, flatten
 from engine.runner.environment import describe_environment
 from engine.runner.folders import log_folder, make_folder
 from engine.state import (
     DueKind,
+    Exactness,
+    PartReport,
     RunState,
     Stream,
     derive_seed,
     fence,
     seed_everything,
 )
+from engine.typing import Stateful
 from engine.version import __version__
 
 if TYPE_CHECKING:
@@ -86,7 +89,8 @@ class Runner(RunnerBuilders):
         data_preprocessor: Goes into a model's spec that has none.
         load_from: A checkpoint: its weights, or with ``resume`` all of it.
         resume: Go on from ``load_from``, or without it from the newest good checkpoint
-            in ``work_dir``; a new run begins if there is none.
+            in ``work_dir``; a new run begins if there is none. What does not come back
+            to the bit is listed; ``"exact"`` refuses it.
         launcher: How the processes were started: ``"none"``, this one by hand.
         env_cfg: Settings of the process: ``cudnn_benchmark``, ``mp_cfg``
             (``mp_start_method``, ``opencv_num_threads``), ``dist_cfg`` (``backend``,
@@ -126,7 +130,7 @@ class Runner(RunnerBuilders):
         custom_hooks: Sequence[Any] | None = None,
         data_preprocessor: Any = None,
         load_from: str | os.PathLike[str] | None = None,
-        resume: bool = False,
+        resume: bool | Literal["exact"] = False,
         launcher: str = "none",
         env_cfg: Mapping[str, Any] | None = None,
         log_processor: Any = None,
@@ -151,8 +155,8 @@ class Runner(RunnerBuilders):
             "test_evaluator": test_evaluator,
         }
         check_groups(given)
-        if not isinstance(resume, bool):
-            message = f"resume={resume!r}: give True or False"
+        if not isinstance(resume, bool) and resume != "exact":
+            message = f"resume={resume!r}: give True, False or 'exact'"
             raise ConfigError(message)
         if load_from is not None and not isinstance(load_from, str | os.PathLike):
             found = a_type(load_from)
@@ -164,7 +168,19 @@ class Runner(RunnerBuilders):
         self.batch_limit: int | None = None
         """At most so many batches of each loader: for trying a config out."""
         self._load_from = None if load_from is None else Path(load_from)
-        self._resume = resume
+        self._resume = bool(resume)
+        self._resume_exactly = resume == "exact"
+        self._settings = flatten(
+            {
+                **given,
+                "model": model,
+                "data_preprocessor": data_preprocessor,
+                "default_hooks": default_hooks,
+                "custom_hooks": custom_hooks,
+                "randomness": randomness,
+                "env_cfg": env_cfg,
+            }
+        )
         self._initialized = self._compiled = False
         self._has_weights = False  # for val() and test(): loaded, trained or resumed
         self._has_run = False  # for train(): what load_from and resume say is done
@@ -176,7 +192,8 @@ class Runner(RunnerBuilders):
             seed = self.set_randomness(**self._randomness)
         self._work_dir = make_folder(work_dir)
         self.timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
-        self._log_dir = log_folder(self._work_dir, self.timestamp)
+        goes_on = (self._load_from or self._work_dir) if resume else None
+        self._log_dir = log_folder(self._work_dir, self.timestamp, resume=goes_on)
         self.experiment_name = _experiment_name(experiment_name, cfg, self.timestamp)
         self.state = RunState(seed=seed, hub=self.build_message_hub())
         self.logger = self.build_logger(log_level)
@@ -324,6 +341,8 @@ class Runner(RunnerBuilders):
             optimizer=self.optim_wrapper,
             param_schedulers=self.param_schedulers,
         )
+        if isinstance(self.visualizer, Stateful):
+            self.trainer.track(visualizer=self.visualizer)
 
     def _compile(self) -> None:
         """Compile the model's step if the config asks for it, once."""
@@ -477,6 +496,8 @@ class Runner(RunnerBuilders):
             "engine_version": __version__,
             "cfg": self.cfg.pretty_text if len(self.cfg) else "",
             "dataset_meta": str(getattr(dataset, "metainfo", "")),
+            "settings": dict(self._settings),
+            "log_folder": self._log_dir.name,
         }
 
     def load_checkpoint(
@@ -588,7 +609,12 @@ class Runner(RunnerBuilders):
     def _become(self, checkpoint: dict[str, Any], path: Path, **which: bool) -> None:
         self._build_training()
         given, mine = self._randomness["seed"], self.seed
-        self.trainer.resume_from(checkpoint, **which)
+        self.trainer.resume_from(
+            checkpoint,
+            exact=self._resume_exactly,
+            further=self._compare(checkpoint["meta"]),
+            **which,
+        )
         if given is not None and given != self.seed:
             self.logger.warning(
                 "seed_differs",
@@ -610,6 +636,27 @@ class Runner(RunnerBuilders):
             epoch=self.epoch,
             iter=self.iter,
         )
+
+    def _compare(self, meta: Mapping[str, Any]) -> list[PartReport]:
+        """What of the settings and the data is another than when the run was saved."""
+        found = []
+        for change in changes(meta.get("settings") or self._settings, self._settings):
+            report = change.report()
+            if report is not None:
+                found.append(report)
+            else:
+                self.logger.info(
+                    "setting_changed",
+                    line=f"Resume: {change.path} {change.describe()}",
+                    path=change.path,
+                    effect=change.effect.value,
+                )
+        mine = self._meta()["dataset_meta"]
+        saved = meta.get("dataset_meta", mine)
+        if saved != mine:
+            why = f"its metainfo was {saved or 'empty'} and is {mine or 'empty'}"
+            found.append(PartReport("dataset", Exactness.BEST_EFFORT, why))
+        return found
 
     # -- what is written down at the start -----------------------------------------
 

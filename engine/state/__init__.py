@@ -11,13 +11,14 @@ from engine.state.randomness import (
     capture_randomness,
     derive_seed,
     draw_seed,
+    examine_randomness,
     fence,
     restore_randomness,
     seed_everything,
     seed_host,
     set_random_seed,
 )
-from engine.state.resume_report import Exactness, PartReport
+from engine.state.resume_report import Exactness, PartReport, ResumeReport
 from engine.state.run_state import Due, DueKind, Limits, RunState
 from engine.state.serialize import UNSAVED, from_plain, to_plain
 
@@ -34,12 +35,14 @@ __all__ = [
     "PartReport",
     "Phase",
     "Progress",
+    "ResumeReport",
     "RunContext",
     "RunState",
     "Stream",
     "capture_randomness",
     "derive_seed",
     "draw_seed",
+    "examine_randomness",
     "fence",
     "from_plain",
     "restore_randomness",

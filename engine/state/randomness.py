@@ -16,6 +16,7 @@ import torch
 from attrs import frozen
 
 from engine.errors import SerializationError
+from engine.state.resume_report import Exactness, PartReport
 
 if TYPE_CHECKING:
     from engine.typing import Plain
@@ -26,6 +27,7 @@ __all__ = [
     "capture_randomness",
     "derive_seed",
     "draw_seed",
+    "examine_randomness",
     "fence",
     "restore_randomness",
     "seed_everything",
@@ -170,8 +172,18 @@ def restore_randomness(state: Plain) -> None:
     random.setstate((python["version"], words, python["gauss"]))
     np.random.set_state(_numpy_from_plain(state["numpy"]))
     torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"] and _uses_cuda():
+    if len(state["cuda"]) == torch.cuda.device_count() and _uses_cuda():
         torch.cuda.set_rng_state_all([part.cpu() for part in state["cuda"]])
+
+
+def examine_randomness(state: Plain) -> PartReport:
+    """How exactly :func:`restore_randomness` would put the generators back."""
+    saved = len(state.get("cuda", ())) if isinstance(state, Mapping) else 0
+    here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if saved and saved != here:
+        why = f"they are of {saved} GPUs, and here are {here}"
+        return PartReport("generators", Exactness.BEST_EFFORT, why)
+    return PartReport("generators", Exactness.EXACT)
 
 
 @contextmanager

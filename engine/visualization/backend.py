@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,13 @@ class BaseVisBackend(ABC):
 
     Attributes:
         save_dir: The same, as a path.
+    """
+
+    draws_nothing: ClassVar[bool] = False
+    """Whether its methods leave the global random generators as they are.
+
+    Where that is not said, they are put back after each call: training must not depend
+    on who watches.
     """
 
     def __init__(self, save_dir: str | Path) -> None:
@@ -65,6 +72,22 @@ class BaseVisBackend(ABC):
             step: Iterations or epochs finished.
             file_path: A file of their own, where the backend has files.
             kwargs: What a backend of one's own may want.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far what was written goes, for a run that is resumed from here.
+
+        Empty for a backend that cannot take back what comes after.
+        """
+        return {}
+
+    def load_state_dict(  # noqa: B027 - many backends cannot take anything back
+        self, state_dict: Mapping[str, Any], /
+    ) -> None:
+        """Take back what was written after :meth:`state_dict` was asked.
+
+        Args:
+            state_dict: What it returned; not changed.
         """
 
     @abstractmethod

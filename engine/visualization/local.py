@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -42,6 +42,8 @@ class LocalVisBackend(BaseVisBackend):
     Raises:
         ConfigError: A file has another ending.
     """
+
+    draws_nothing: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -135,6 +137,34 @@ class LocalVisBackend(BaseVisBackend):
         if file_path is not None:
             self._append(file_path, line)
 
+    def state_dict(self) -> dict[str, Any]:
+        """How many bytes each file of scalars has."""
+        sizes = {}
+        for path in sorted(self.save_dir.glob("*.json")):
+            sizes[path.name] = path.stat().st_size
+        return {"folder": self._place(), "sizes": sizes}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Cut the files back to the sizes they had, so that no step is there twice.
+
+        A file that is shorter, or gone, stays as it is: it is not the one that the
+        run wrote, or its end was lost. One that is new goes.
+
+        Raises:
+            ConfigError: A file cannot be written.
+        """
+        if state_dict.get("folder") != self._place():
+            return  # the run goes on elsewhere: what is here is not its
+        self.close()
+        sizes = state_dict["sizes"]
+        for path in self.save_dir.glob("*.json"):
+            size = sizes.get(path.name, 0)
+            if path.stat().st_size > size:
+                try:
+                    os.truncate(path, size)
+                except OSError as error:
+                    raise ConfigError(_unwritable(path, error)) from error
+
     def close(self) -> None:
         """Close the files; a line that comes later opens them again."""
         while self._files:
@@ -143,6 +173,10 @@ class LocalVisBackend(BaseVisBackend):
                 file.close()
             except OSError as error:
                 raise ConfigError(_unwritable(self.save_dir / name, error)) from error
+
+    def _place(self) -> str:
+        # Of a run that was moved, the last parts stay.
+        return "/".join(self.save_dir.parts[-2:])
 
     def _append(self, name: str, line: bytes) -> None:
         try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError
 from engine.registry import VISUALIZERS
+from engine.state import fence
 from engine.visualization.backend import BaseVisBackend
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ class Visualizer:
             config: A ``Config``, or anything that ``str`` makes readable.
             kwargs: Handed on to the backends.
         """
-        for backend in self._backends.values():
-            backend.add_config(config, **kwargs)
+        with self._fence():
+            for backend in self._backends.values():
+                backend.add_config(config, **kwargs)
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Show one value in each backend.
@@ -66,8 +68,9 @@ class Visualizer:
             step: Iterations or epochs finished.
             kwargs: Handed on to the backends.
         """
-        for backend in self._backends.values():
-            backend.add_scalar(name, value, step, **kwargs)
+        with self._fence():
+            for backend in self._backends.values():
+                backend.add_scalar(name, value, step, **kwargs)
 
     def add_scalars(
         self,
@@ -84,8 +87,9 @@ class Visualizer:
             file_path: A file of their own, for backends that have files.
             kwargs: Handed on to the backends.
         """
-        for backend in self._backends.values():
-            backend.add_scalars(scalar_dict, step, file_path, **kwargs)
+        with self._fence():
+            for backend in self._backends.values():
+                backend.add_scalars(scalar_dict, step, file_path, **kwargs)
 
     def get_backend(self, name: str) -> BaseVisBackend | None:
         """The backend whose class is called ``name``; ``None`` if there is none.
@@ -95,11 +99,30 @@ class Visualizer:
         """
         return self._backends.get(name)
 
+    def state_dict(self) -> dict[str, Any]:
+        """How far each backend has written, by the name of its class."""
+        return {name: one.state_dict() for name, one in self._backends.items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Let each backend take back what it wrote after :meth:`state_dict`.
+
+        Args:
+            state_dict: What it returned. A backend that is new there begins anew.
+        """
+        for name, one in self._backends.items():
+            if name in state_dict:
+                one.load_state_dict(state_dict[name])
+
     def close(self) -> None:
         """Close each backend, also if one of them fails."""
-        with ExitStack() as stack:
+        with self._fence(), ExitStack() as stack:
             for backend in self._backends.values():
                 stack.callback(backend.close)
+
+    def _fence(self) -> AbstractContextManager[Any]:
+        """Keeps the random generators in place, where a backend may draw from them."""
+        quiet = all(one.draws_nothing for one in self._backends.values())
+        return nullcontext() if quiet else fence()
 
     def _add(self, index: int, backend: BaseVisBackend) -> None:
         kind = type(backend).__name__

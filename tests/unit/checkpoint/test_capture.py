@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from engine import Hook
-from engine.checkpoint import Parts, capture, restore
+from engine.checkpoint import Parts, capture, examine, restore
 from engine.checkpoint.format import find_foreign
-from engine.errors import CheckpointError, SerializationError
+from engine.errors import CheckpointError, InexactResumeError, SerializationError
 from engine.hooks import HookSet
 from engine.optim import OptimWrapper
-from engine.state import RunState, seed_everything
+from engine.state import ResumeReport, RunState, seed_everything
 from tests.runs import bits
 
 
@@ -61,7 +61,8 @@ def test_everything_comes_back() -> None:
     saved = capture(state, parts, hooks, meta={"experiment_name": "toy"})
     kept = bits(saved)
     fresh = make(4)
-    assert restore(saved, *fresh) == []
+    assert ResumeReport(examine(saved, *fresh[1:])).is_exact
+    restore(saved, *fresh)
     # Where the window stands follows from the iterations done: the trainer says it.
     fresh[1].optimizer.initialize_count_status(fresh[1].model, fresh[0].iteration, -1)
     again = capture(*fresh, meta={"experiment_name": "toy"})
@@ -157,17 +158,20 @@ def test_remarks_say_what_may_differ() -> None:
     state, parts, hooks = make()
     hooks.add(Remembers(), name="new")
     parts.track("found", np.random.default_rng(0))
-    remarks = restore(saved, state, parts, hooks)
+    report = ResumeReport(examine(saved, parts, hooks))
     for said in (
-        "threads was -1",
-        "saved from inside a handler",
-        "hook 'new' is new",
-        "hook 'gone' is gone",
-        "'found' is new",
-        "'lost' is gone",
+        "best effort: environment: threads was -1",
+        "best effort: place: it was saved from inside a handler",
+        "lost: hook 'new': it is new",
+        "lost: hook 'gone': it is gone",
+        "lost: 'found': it is new",
+        "lost: 'lost': it is gone",
     ):
-        assert [remark for remark in remarks if said in remark], said
-    assert len(remarks) == 6
+        assert said in str(report), said
+    assert len(report.inexact) == 6
+    with pytest.raises(InexactResumeError, match="lost: hook 'new'"):
+        report.check_exact()
+    restore(saved, state, parts, hooks)
 
 
 @pytest.mark.parametrize("part", ["run_state", "randomness"])

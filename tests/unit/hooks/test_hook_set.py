@@ -176,7 +176,7 @@ def test_memory_is_kept_by_unique_name() -> None:
     first, second = Counter(), Counter()
     again.add(first)
     again.add(second, 10)
-    assert again.load_state_dict(saved) == []
+    again.load_state_dict(saved)
     assert (first.count, second.count) == (1, 5)
 
 
@@ -184,10 +184,10 @@ def test_memory_that_does_not_fit_is_remarked() -> None:
     """A hook that is new, and one that is gone."""
     hooks = HookSet("runner")
     hooks.add(Counter(3))
-    remarks = hooks.load_state_dict({"Gone": {"count": 1}})
-    assert remarks == [
-        "hook 'Counter' is new: it starts without memory",
-        "hook 'Gone' is gone: its state is dropped",
+    found = hooks.examine({"engine": {"hooks": {"Gone": {"count": 1}}}})
+    assert [str(one) for one in found] == [
+        "lost: hook 'Counter': it is new: it starts without memory",
+        "lost: hook 'Gone': it is gone: its state is dropped",
     ]
 
 

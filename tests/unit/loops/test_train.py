@@ -314,8 +314,8 @@ def test_a_save_from_a_handler_says_so(tmp_path: Path) -> None:
     assert after["meta"]["who"] == "me"
     other = trainer()
     other.track(model=torch.nn.Linear(1, 1))
-    (remark,) = other.resume(tmp_path / "inside.pth")
-    assert "saved from inside a handler" in remark
+    (found,) = other.resume(tmp_path / "inside.pth").inexact
+    assert "saved from inside a handler" in found.reason
 
 
 def test_resume_takes_a_folders_newest(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_from_cfg_names_what_is_wrong(cfg: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"resume": "yes"}, "resume='yes': give True or False"),
+        ({"resume": "yes"}, "resume='yes': give True, False or 'exact'"),
         ({"randomness": {"sede": 1}}, "unknown key 'sede'. Did you mean 'seed'"),
         ({"custom_hooks": Hook()}, "custom_hooks: expected a list, found a Hook"),
     ],

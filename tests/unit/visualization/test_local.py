@@ -34,6 +34,25 @@ def lines(backend: LocalVisBackend, name: str = "scalars.json") -> list[Any]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def test_what_comes_after_a_state_is_taken_back(tmp_path: Path) -> None:
+    """Also files that are new; one that is shorter stays."""
+    backend = LocalVisBackend(tmp_path / "vis")
+    backend.add_scalar("loss", 0.5, step=1)
+    state = backend.state_dict()
+    backend.add_scalars({"loss": 0.25}, step=2, file_path="more.json")
+    again = LocalVisBackend(tmp_path / "vis")
+    again.load_state_dict(state)
+    again.add_scalar("loss", 0.125, step=2)
+    again.close()
+    text = (tmp_path / "vis" / "scalars.json").read_text()
+    assert text == '{"loss": 0.5, "step": 1}\n{"loss": 0.125, "step": 2}\n'
+    assert (tmp_path / "vis" / "more.json").read_text() == ""
+    (tmp_path / "vis" / "scalars.json").write_text("{}\n")
+    LocalVisBackend(tmp_path / "vis").load_state_dict(state)
+    assert (tmp_path / "vis" / "scalars.json").read_text() == "{}\n"
+    backend.close()
+
+
 def test_constructing_writes_nothing(backend: LocalVisBackend) -> None:
     """Neither folder nor file is made before it is needed."""
     assert backend.experiment is backend

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from engine.build import at, located, path_text
+from engine.config import at, located, path_text
 from engine.errors import ConfigError, UnknownNameError
 
 

@@ -1,0 +1,43 @@
+"""What a checkpoint says of its run, without reading its tensors."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from engine.checkpoint.store import find_latest_checkpoint
+
+__all__ = ["first_log_folder"]
+
+
+def first_log_folder(path: Path) -> str | None:
+    """Name of the folder that a run's first start logs into.
+
+    Args:
+        path: A checkpoint of the run, or a folder: its newest one that can be read.
+
+    Returns:
+        ``None`` if there is no checkpoint that says so.
+    """
+    for file in _candidates(path):
+        try:
+            # Memory-mapped: tensors are not read before they are looked at.
+            found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
+            continue  # damaged: who resumes from it says so
+        meta = found.get("meta") if isinstance(found, Mapping) else None
+        name = meta.get("log_folder") if isinstance(meta, Mapping) else None
+        if isinstance(name, str) and name == Path(name).name:
+            return name
+    return None
+
+
+def _candidates(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path] if path.is_file() else []
+    files = sorted(path.glob("*.pth"), key=lambda one: -one.stat().st_mtime_ns)
+    latest = find_latest_checkpoint(path)
+    return files if latest is None else [Path(latest), *files]
