@@ -13,6 +13,7 @@ from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.model import is_model_wrapper
 from engine.registry import HOOKS, MODELS
+from engine.registry.spec import check_arguments
 from engine.state import Exactness, PartReport
 
 if TYPE_CHECKING:
@@ -48,11 +49,12 @@ class EMAHook(Hook):
             ``update_buffers``.
 
     Attributes:
-        ema_model: The average, from ``before_run`` on.
+        ema_model: The average, from ``before_run`` on. Until it begins only a
+            checkpoint of it, not it itself, follows the model.
 
     Raises:
         ConfigError: Both ``begin_iter`` and ``begin_epoch`` are given, or one is below
-            0.
+            0; ``ema_type`` is no average, or has no such arguments.
     """
 
     priority: ClassVar[Priority] = Priority.NORMAL
@@ -76,7 +78,19 @@ class EMAHook(Hook):
                 "give one of the two."
             )
             raise ConfigError(msg)
-        self.ema_cfg = {"type": ema_type, **kwargs}
+        kind = MODELS.get(ema_type) if isinstance(ema_type, str) else ema_type
+        if not hasattr(kind, "update_parameters"):
+            msg = (
+                f"EMAHook: ema_type is {ema_type!r}, which has no update_parameters: "
+                "it is no average. Take 'ExponentialMovingAverage', "
+                "'MomentumAnnealingEMA', 'StochasticWeightAverage' or "
+                "'torch.optim.swa_utils.AveragedModel'."
+            )
+            raise ConfigError(msg)
+        check_arguments(
+            kind, {"model": None, **kwargs}, where=f"EMAHook: {kind.__name__}"
+        )
+        self.ema_cfg = {"type": kind, **kwargs}
         self.strict_load = strict_load
         self.begin_iter = begin_iter
         self.begin_epoch = begin_epoch
@@ -86,11 +100,26 @@ class EMAHook(Hook):
 
     def before_run(self, runner: RunContext) -> None:
         """Copy the model, once for each."""
-        source = _unwrapped(runner.model)
-        if self._source is not source:
-            self._source = source
-            self._swapped = False
-            self.ema_model = MODELS.build(self.ema_cfg, model=source)
+        self._have_average(runner)
+
+    def before_train(self, runner: RunContext) -> None:
+        """Find out now whether there will be an average, not when the run is over.
+
+        Raises:
+            ConfigError: ``begin_iter`` or ``begin_epoch`` lies behind the run's end.
+        """
+        if getattr(runner, "batch_limit", None) is not None:
+            return  # cut short to try the config out: the real run may get there
+        for name, begin, last in (
+            ("begin_iter", self.begin_iter, runner.max_iters),
+            ("begin_epoch", self.begin_epoch, runner.max_epochs),
+        ):
+            if 0 < last < begin:  # 0: not known yet
+                msg = (
+                    f"EMAHook: {name} is {begin}, but the run ends with {last}: there "
+                    f"would be no average. Give at most {last}."
+                )
+                raise ConfigError(msg)
 
     def after_train_iter(
         self,
@@ -130,9 +159,15 @@ class EMAHook(Hook):
     def before_save_checkpoint(
         self, runner: RunContext, checkpoint: dict[str, Any]
     ) -> None:
-        """Save the averages as the weights, and the trained weights beside them."""
+        """Save the averages as the weights, and the trained weights beside them.
+
+        Before the first update the average is what it will then copy: the model.
+        """
+        self._have_average(runner)
         averages = self.ema_model.state_dict()
         trained = {f"module.{k}": v for k, v in checkpoint["state_dict"].items()}
+        if not _updates(self.ema_model):
+            averages = {**averages, **trained}
         if self._swapped:  # saved from inside an evaluation
             trained, averages = _exchanged(trained, averages)
         checkpoint["state_dict"] = {
@@ -147,6 +182,9 @@ class EMAHook(Hook):
     ) -> None:
         """Take the averages out of a checkpoint that a run goes on from."""
         saved = checkpoint.pop("ema_state_dict", None)
+        if saved is None:
+            self._source = None  # what another checkpoint brought does not count
+        self._have_average(runner)  # a Runner may resume before it runs
         if saved is None:  # resume_report says so
             return
         averages = {f"module.{k}": v for k, v in checkpoint["state_dict"].items()}
@@ -173,6 +211,14 @@ class EMAHook(Hook):
             return PartReport(part, Exactness.EXACT)
         why = "the checkpoint has no averages: new ones begin"
         return PartReport(part, Exactness.LOST, why)
+
+    def _have_average(self, runner: RunContext) -> None:
+        """Copy the model if there is no average of it yet."""
+        source = _unwrapped(runner.model)
+        if self._source is not source:
+            self._source = source
+            self._swapped = False
+            self.ema_model = MODELS.build(self.ema_cfg, model=source)
 
     def _swap_in(self) -> None:
         if not self._swapped and _updates(self.ema_model):

@@ -189,7 +189,7 @@ class ExponentialMovingAverage(BaseAveragedModel):
         update_buffers: bool = False,
     ) -> None:
         super().__init__(model, interval, device, update_buffers)
-        if not 0 < momentum < 1:
+        if not isinstance(momentum, int | float) or not 0 < momentum < 1:
             msg = (
                 f"{type(self).__name__}: momentum is {momentum!r}, but it is the share "
                 "of the model's present weights, between 0 and 1, such as 0.0002."
@@ -245,7 +245,7 @@ class MomentumAnnealingEMA(ExponentialMovingAverage):
         update_buffers: bool = False,
     ) -> None:
         super().__init__(model, momentum, interval, device, update_buffers)
-        if gamma <= 0:
+        if not isinstance(gamma, int | float) or not gamma > 0:
             msg = f"{type(self).__name__}: gamma is {gamma!r}. Take 1 or more."
             raise ConfigError(msg)
         self.gamma = gamma

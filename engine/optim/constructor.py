@@ -61,10 +61,10 @@ class DefaultOptimWrapperConstructor:
         self.optim_wrapper_cfg = {"type": "OptimWrapper", **optim_wrapper_cfg}
         optimizer = self.optim_wrapper_cfg.pop("optimizer", None)
         if not isinstance(optimizer, Mapping):
-            message = (
-                "optim_wrapper: needs 'optimizer', the spec of one, found "
-                f"{sorted(optim_wrapper_cfg)}"
-            )
+            found = f"found {sorted(optim_wrapper_cfg)}"
+            if optimizer is not None:
+                found = f"found {a_type(optimizer)}"
+            message = f"optim_wrapper: needs 'optimizer', the spec of one, {found}"
             raise ConfigError(message)
         self.optimizer_cfg = dict(optimizer)
         self.paramwise_cfg = {} if paramwise_cfg is None else paramwise_cfg
@@ -86,6 +86,7 @@ class DefaultOptimWrapperConstructor:
                 self.paramwise_cfg,
                 names=names,
                 settings=[*inspect.signature(kind).parameters][1:] if kind else (),
+                has_lr=self.base_lr is not None,
                 has_decay=self.base_wd is not None,
             )
             params = []

@@ -121,6 +121,7 @@ def check_paramwise_cfg(
     *,
     names: Collection[str],
     settings: Collection[str],
+    has_lr: bool,
     has_decay: bool,
 ) -> None:
     """Raise an error for settings that cannot be meant.
@@ -129,11 +130,12 @@ def check_paramwise_cfg(
         paramwise_cfg: What was given.
         names: Full names of the model's parameters.
         settings: What a group of the optimizer may have beside, as ``"betas"``.
-        has_decay: Whether the optimizer was given a weight decay to multiply.
+        has_lr: Whether the optimizer was given a learning rate to multiply.
+        has_decay: Whether it was given a weight decay.
 
     Raises:
         OptimizerError: A key is unknown, a value is of the wrong kind, a custom key
-            fits no parameter, or there is no weight decay to multiply.
+            fits no parameter, or there is nothing to multiply.
     """
     if not isinstance(paramwise_cfg, Mapping):
         msg = f"paramwise_cfg is {a_type(paramwise_cfg)}, but it is a mapping of rules."
@@ -146,6 +148,7 @@ def check_paramwise_cfg(
             "as {'backbone': {'lr_mult': 0.1}}."
         )
         raise OptimizerError(msg)
+    _check_factors("paramwise_cfg", paramwise_cfg)
     for key, rules in custom.items():
         if not isinstance(rules, Mapping):
             msg = (
@@ -155,6 +158,7 @@ def check_paramwise_cfg(
             raise OptimizerError(msg)
         allowed = (*_CUSTOM, *settings)
         _check_keys(f"paramwise_cfg: custom_keys[{key!r}]", rules, allowed)
+        _check_factors(f"paramwise_cfg: custom_keys[{key!r}]", rules)
         if not any(key in name for name in names):
             msg = (
                 f"paramwise_cfg: no parameter's name contains {key!r}."
@@ -162,14 +166,18 @@ def check_paramwise_cfg(
                 f"{sorted({name.partition('.')[0] for name in names})}."
             )
             raise OptimizerError(msg)
-    decays = [key for key in paramwise_cfg if key.endswith("_decay_mult")]
-    decays += [key for key, rules in custom.items() if "decay_mult" in rules]
-    if decays and not has_decay:
-        msg = (
-            f"paramwise_cfg: {decays[0]!r} multiplies the weight decay, but the "
-            "optimizer was given none. Give it weight_decay, or drop the rule."
-        )
-        raise OptimizerError(msg)
+    for kind, setting, words, has in (
+        ("lr_mult", "lr", "learning rate", has_lr),
+        ("decay_mult", "weight_decay", "weight decay", has_decay),
+    ):
+        named = [key for key in paramwise_cfg if key.endswith(f"_{kind}")]
+        named += [key for key, rules in custom.items() if kind in rules]
+        if named and not has:
+            msg = (
+                f"paramwise_cfg: {named[0]!r} multiplies the {words}, but the "
+                f"optimizer was given none. Give it {setting}, or drop the rule."
+            )
+            raise OptimizerError(msg)
 
 
 def _check_keys(where: str, found: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
@@ -179,6 +187,13 @@ def _check_keys(where: str, found: Mapping[str, Any], allowed: tuple[str, ...]) 
                 f"{where}: unknown key {key!r}.{did_you_mean(str(key), allowed)} "
                 f"Allowed are {', '.join(allowed)}."
             )
+            raise OptimizerError(msg)
+
+
+def _check_factors(where: str, found: Mapping[str, Any]) -> None:
+    for key, value in found.items():
+        if key.endswith("_mult") and not isinstance(value, int | float | None):
+            msg = f"{where}: {key} is {value!r}, but it is a number to multiply with."
             raise OptimizerError(msg)
 
 

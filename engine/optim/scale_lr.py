@@ -27,7 +27,8 @@ def lr_ratio(
         batch_size: Samples in a batch of one process.
 
     Raises:
-        OptimizerError: A key is unknown, or ``base_batch_size`` is missing or below 1.
+        OptimizerError: A key is unknown, or ``base_batch_size`` is missing or below 1,
+            or ``enable`` is neither True nor False.
 
     >>> lr_ratio({"enable": True, "base_batch_size": 64}, world_size=2, batch_size=16)
     0.5
@@ -44,7 +45,11 @@ def lr_ratio(
         if key not in _KEYS:
             message = f"auto_scale_lr: unknown key {key!r}.{did_you_mean(key, _KEYS)}"
             raise OptimizerError(message)
-    if not auto_scale_lr.get("enable", False):
+    enable = auto_scale_lr.get("enable", False)
+    if not isinstance(enable, bool):
+        message = f"auto_scale_lr: enable={enable!r}: give True or False"
+        raise OptimizerError(message)
+    if not enable:
         return 1.0
     base = auto_scale_lr.get("base_batch_size")
     if not isinstance(base, int) or isinstance(base, bool) or base < 1:

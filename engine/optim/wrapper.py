@@ -83,6 +83,10 @@ class OptimWrapper:
         self._accumulative_counts = accumulative_counts
         self._inner_count = 0
         self._max_counts: int | None = None
+        closure = inspect.signature(optimizer.step).parameters.get("closure")
+        self._needs_closure = (
+            closure is not None and closure.default is inspect.Parameter.empty
+        )
         # Of several groups none need have the settings that all began from: these are
         # scheduled beside them, so that a log can show what the run's rate is.
         self.base_param_settings: dict[str, Any] | None = None
@@ -148,7 +152,19 @@ class OptimWrapper:
 
         Args:
             kwargs: Arguments of :meth:`torch.optim.Optimizer.step`.
+
+        Raises:
+            OptimizerError: The optimizer evaluates the model itself, and was given no
+                ``closure`` for that.
         """
+        if self._needs_closure and "closure" not in kwargs:
+            msg = (
+                f"{type(self.optimizer).__name__} evaluates the model several times a "
+                "step, and needs a closure for that. Call update_params(loss, "
+                "step_kwargs={'closure': ...}) in a train_step of your own, or take "
+                "another optimizer."
+            )
+            raise OptimizerError(msg)
         if self.clip_grad_kwargs is not None:
             self._clip_grad()
         self.optimizer.step(**kwargs)
@@ -377,6 +393,10 @@ def _read_clip_grad(
             f"clip_grad: {bound} is {limit!r}, but it is a length, a number of at "
             "least 0. Leave clip_grad out for no clipping."
         )
+        raise OptimizerError(msg)
+    order = kwargs.get("norm_type", 2)
+    if not isinstance(order, int | float) and order not in ("inf", "-inf"):
+        msg = f"clip_grad: norm_type is {order!r}, but it is a number, or 'inf'."
         raise OptimizerError(msg)
     return kind, kwargs
 

@@ -22,9 +22,11 @@ from engine.build import (
     wrap_model,
 )
 from engine.config import at, located
+from engine.dataset import data_length
 from engine.dist import get_rank
 from engine.errors import ConfigError, StateError
 from engine.logging import RunLogger, build_logger
+from engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from engine.optim import lr_ratio, scale_lr
 from engine.registry import DefaultScope
 from engine.runner.environment import check_env_cfg, set_up
@@ -43,6 +45,7 @@ __all__ = ["RunnerBuilders"]
 class RunnerBuilders(RunnerFacts):
     """The ``build_*`` methods of a Runner, thin over ``engine.build``."""
 
+    batch_limit: int | None
     _default_scope: str | None
 
     @contextmanager
@@ -244,9 +247,16 @@ class RunnerBuilders(RunnerFacts):
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Schedules that act on the optimizer wrapper; of several a dict by name."""
+        length = data_length(self.train_dataloader)
+        if length is not None and self.batch_limit is not None:
+            length = min(length, self.batch_limit)
         return build_param_schedulers(
             scheduler,
             self.optim_wrapper,
             max_epochs=self.max_epochs,
             max_iters=self.max_iters,
+            epoch_length=length,
+            # A loop of the user's may validate in its own way.
+            validates=self.parts.given["val_cfg"] is not None
+            or type(self.train_loop) not in (EpochBasedTrainLoop, IterBasedTrainLoop),
         )

@@ -80,6 +80,9 @@ def run(plan: RunPlan, work_dir: Path, drawn: dict[str, Any], **more: Any) -> An
     """Train with fresh hooks; what came of it, the average's state too."""
     drawn = dict(drawn)
     average = drawn.pop("average")
+    if average and "begin_epoch" in average:  # one that never begins is refused
+        begin = min(average["begin_epoch"], plan.max_epochs or 1)
+        average = {**average, "begin_epoch": begin}
     hook = EMAHook(**average) if average else None
     hooks = [Recorder(), CheckpointHook(interval=1, by_epoch=False)]
     runner = train(

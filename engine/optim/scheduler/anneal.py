@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ScheduleError
 from engine.optim.scheduler.curve import cosine, cosine_restart, one_cycle
-from engine.optim.scheduler.schedule import END, _ParamScheduler, to_iterations
+from engine.optim.scheduler.schedule import (
+    END,
+    _ParamScheduler,
+    check_numbers,
+    steps_between,
+    to_iterations,
+)
 from engine.registry import PARAM_SCHEDULERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Self
 
     from torch.optim import Optimizer
@@ -62,13 +68,16 @@ class CosineAnnealingParamScheduler(_ParamScheduler):
         eta_min_ratio: float | None = None,
     ) -> None:
         _check_low(type(self).__name__, eta_min, eta_min_ratio)
+        if T_max is not None:
+            check_numbers(type(self).__name__, T_max=T_max)
         if T_max is not None and not T_max > 0:
             msg = (
                 f"{type(self).__name__}: T_max is {T_max!r}, but it is a number of "
                 "steps above 0. Leave it out for end - begin."
             )
             raise ScheduleError(msg)
-        self.T_max = end - begin if T_max is None else T_max
+        steps = steps_between(type(self).__name__, begin, end)
+        self.T_max = steps if T_max is None else T_max
         neither = eta_min is None and eta_min_ratio is None
         self.eta_min = 0.0 if neither else eta_min
         self.eta_min_ratio = eta_min_ratio
@@ -163,6 +172,8 @@ class CosineRestartParamScheduler(_ParamScheduler):
             raise ScheduleError(msg)
         self.periods = list(periods)
         self.restart_weights = list(restart_weights)
+        for one in self.restart_weights:
+            check_numbers(where, restart_weight=one)
         if not self.periods or not all(
             isinstance(one, int) and one > 0 for one in self.periods
         ):
@@ -270,8 +281,28 @@ class OneCycleParamScheduler(_ParamScheduler):
         verbose: bool = False,
     ) -> None:
         where = type(self).__name__
+        highs = [eta_max] if isinstance(eta_max, int | float) else eta_max
+        if isinstance(highs, str) or not isinstance(highs, Sequence):
+            msg = f"{where}: eta_max is {eta_max!r}, but it is a number or a list."
+            raise ScheduleError(msg)
+        for one in highs:
+            check_numbers(where, eta_max=one)
+        check_numbers(
+            where,
+            pct_start=pct_start,
+            div_factor=div_factor,
+            final_div_factor=final_div_factor,
+        )
+        for name, divisor in (
+            ("div_factor", div_factor),
+            ("final_div_factor", final_div_factor),
+        ):
+            if not divisor > 0:
+                msg = f"{where}: {name} is {divisor!r}, but it divides: above 0."
+                raise ScheduleError(msg)
         self.eta_max = eta_max if isinstance(eta_max, int | float) else list(eta_max)
-        self.total_steps = end - begin if total_steps is None else total_steps
+        steps = steps_between(where, begin, end)
+        self.total_steps = steps if total_steps is None else total_steps
         self.pct_start = pct_start
         self.anneal_strategy = anneal_strategy
         self.div_factor = div_factor
@@ -283,10 +314,10 @@ class OneCycleParamScheduler(_ParamScheduler):
                 "steps: an int of at least 1. Leave it out for end - begin."
             )
             raise ScheduleError(msg)
-        if self.total_steps < end - begin != END:
+        if self.total_steps < steps != END:
             msg = (
                 f"{where}: total_steps is {total_steps}, but it acts on "
-                f"{end - begin} steps, from begin={begin} to end={end}. Leave "
+                f"{steps} steps, from begin={begin} to end={end}. Leave "
                 f"total_steps out, or set end={begin + self.total_steps}."
             )
             raise ScheduleError(msg)
@@ -367,6 +398,9 @@ class OneCycleParamScheduler(_ParamScheduler):
 
 
 def _check_low(where: str, eta_min: float | None, eta_min_ratio: float | None) -> None:
+    for name, value in (("eta_min", eta_min), ("eta_min_ratio", eta_min_ratio)):
+        if value is not None:
+            check_numbers(where, **{name: value})
     if eta_min is not None and eta_min_ratio is not None:
         msg = (
             f"{where}: eta_min is {eta_min!r} and eta_min_ratio {eta_min_ratio!r}, but "

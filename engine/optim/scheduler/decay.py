@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ScheduleError
 from engine.optim.scheduler.curve import exponential, multi_step, staircase
-from engine.optim.scheduler.schedule import END, _ParamScheduler, to_iterations
+from engine.optim.scheduler.schedule import (
+    END,
+    _ParamScheduler,
+    check_numbers,
+    check_steps,
+    to_iterations,
+)
 from engine.registry import PARAM_SCHEDULERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Self
 
     from torch.optim import Optimizer
@@ -53,6 +59,7 @@ class ExponentialParamScheduler(_ParamScheduler):
         by_epoch: bool = True,
         verbose: bool = False,
     ) -> None:
+        check_numbers(type(self).__name__, gamma=gamma)
         self.gamma = gamma
         super().__init__(
             optimizer, param_name, begin, end, last_step, by_epoch, verbose
@@ -102,6 +109,7 @@ class StepParamScheduler(_ParamScheduler):
                 "number of steps: an int of at least 1."
             )
             raise ScheduleError(msg)
+        check_numbers(type(self).__name__, gamma=gamma)
         self.step_size = step_size
         self.gamma = gamma
         super().__init__(
@@ -169,11 +177,24 @@ class MultiStepParamScheduler(_ParamScheduler):
         by_epoch: bool = True,
         verbose: bool = False,
     ) -> None:
+        where = type(self).__name__
+        check_numbers(where, gamma=gamma)
+        if isinstance(milestones, str) or not isinstance(milestones, Iterable):
+            msg = (
+                f"{where}: milestones is {milestones!r}, but it is a list of steps, "
+                "such as [8, 11]."
+            )
+            raise ScheduleError(msg)
         self.milestones = list(milestones)
         self.gamma = gamma
+        for one in self.milestones:
+            check_steps(where, milestone=one)
+            if one < 0:
+                msg = f"{where}: a milestone is {one!r}, but steps count from 0."
+                raise ScheduleError(msg)
         if self.milestones != sorted(self.milestones):
             msg = (
-                f"{type(self).__name__}: milestones are {self.milestones}, but they "
+                f"{where}: milestones are {self.milestones}, but they "
                 f"must ascend. Write {sorted(self.milestones)}."
             )
             raise ScheduleError(msg)

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ScheduleError
 from engine.optim.scheduler.curve import constant, linear, poly
-from engine.optim.scheduler.schedule import END, _ParamScheduler
+from engine.optim.scheduler.schedule import (
+    END,
+    _ParamScheduler,
+    check_numbers,
+    steps_between,
+)
 from engine.registry import PARAM_SCHEDULERS
 
 if TYPE_CHECKING:
@@ -50,6 +55,7 @@ class ConstantParamScheduler(_ParamScheduler):
         by_epoch: bool = True,
         verbose: bool = False,
     ) -> None:
+        check_numbers(type(self).__name__, factor=factor)
         if not 0 < factor <= 1:
             msg = (
                 f"{type(self).__name__}: factor is {factor!r}, but it lies in (0, 1]: "
@@ -57,7 +63,7 @@ class ConstantParamScheduler(_ParamScheduler):
             )
             raise ScheduleError(msg)
         self.factor = factor
-        self.total_iters = end - begin - 1
+        self.total_iters = steps_between(type(self).__name__, begin, end) - 1
         super().__init__(
             optimizer, param_name, begin, end, last_step, by_epoch, verbose
         )
@@ -100,6 +106,9 @@ class LinearParamScheduler(_ParamScheduler):
         by_epoch: bool = True,
         verbose: bool = False,
     ) -> None:
+        check_numbers(
+            type(self).__name__, start_factor=start_factor, end_factor=end_factor
+        )
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
             msg = (
                 f"{type(self).__name__}: start_factor is {start_factor!r} and "
@@ -109,7 +118,7 @@ class LinearParamScheduler(_ParamScheduler):
             raise ScheduleError(msg)
         self.start_factor = start_factor
         self.end_factor = end_factor
-        self.total_iters = end - begin - 1
+        self.total_iters = steps_between(type(self).__name__, begin, end) - 1
         super().__init__(
             optimizer, param_name, begin, end, last_step, by_epoch, verbose
         )
@@ -158,6 +167,7 @@ class PolyParamScheduler(_ParamScheduler):
         by_epoch: bool = True,
         verbose: bool = False,
     ) -> None:
+        check_numbers(type(self).__name__, power=power, eta_min=eta_min)
         if not power > 0:
             msg = (
                 f"{type(self).__name__}: power is {power!r}, but it is above 0: with 0 "
@@ -166,7 +176,7 @@ class PolyParamScheduler(_ParamScheduler):
             raise ScheduleError(msg)
         self.eta_min = eta_min
         self.power = power
-        self.total_iters = end - begin - 1
+        self.total_iters = steps_between(type(self).__name__, begin, end) - 1
         super().__init__(
             optimizer, param_name, begin, end, last_step, by_epoch, verbose
         )

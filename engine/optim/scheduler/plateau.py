@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import ScheduleError, a_type, did_you_mean
-from engine.optim.scheduler.schedule import END, _ParamScheduler
+from engine.optim.scheduler.schedule import END, _ParamScheduler, check_numbers
 from engine.registry import PARAM_SCHEDULERS
 
 if TYPE_CHECKING:
@@ -112,6 +112,14 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
                 hint = did_you_mean(str(found), allowed)
                 msg = f"{where}: {name} is {found!r}, allowed: {allowed}.{hint}"
                 raise ScheduleError(msg)
+        check_numbers(
+            where,
+            factor=factor,
+            patience=patience,
+            threshold=threshold,
+            cooldown=cooldown,
+            eps=eps,
+        )
         if not factor < 1:
             msg = (
                 f"{where}: factor is {factor!r}, but it is below 1: a plateau reduces "
@@ -143,6 +151,8 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
             if isinstance(min_value, int | float)
             else list(min_value)
         )
+        for one in self.min_values:
+            check_numbers(where, min_value=one)
         if len(self.min_values) != groups:
             msg = (
                 f"{where}: min_value has {len(self.min_values)} values for {groups} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from copy import deepcopy
+from math import isnan
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
-__all__ = ["END", "_ParamScheduler", "to_iterations"]
+__all__ = [
+    "END",
+    "_ParamScheduler",
+    "check_numbers",
+    "check_steps",
+    "steps_between",
+    "to_iterations",
+]
 
 END = 1_000_000_000
 """The ``end`` of a schedule that has none."""
@@ -73,6 +81,7 @@ class _ParamScheduler(ABC):
                 "torch.optim.Optimizer nor an OptimWrapper. Build it first."
             )
             raise ScheduleError(msg)
+        check_steps(where, begin=begin, end=end)
         if not 0 <= begin < end:
             msg = (
                 f"{where}: begin is {begin!r} and end {end!r}, but a schedule acts "
@@ -271,6 +280,38 @@ class _ParamScheduler(ABC):
                 )
                 raise ScheduleError(msg)
         return [group[key] for group in self.optimizer.param_groups]
+
+
+def check_numbers(where: str, **values: Any) -> None:
+    """Raise ScheduleError for a setting that is no number: told now, not mid-run.
+
+    >>> check_numbers("StepLR", gamma=0.5)
+    >>> check_numbers("StepLR", gamma="a half")
+    Traceback (most recent call last):
+    engine.errors.ScheduleError: StepLR: gamma is 'a half', but it is a number.
+    """
+    for name, value in values.items():
+        if not isinstance(value, Real) or isinstance(value, bool) or isnan(value):
+            msg = f"{where}: {name} is {value!r}, but it is a number."
+            raise ScheduleError(msg)
+
+
+def check_steps(where: str, **values: Any) -> None:
+    """Raise ScheduleError for a setting that no count of steps can equal.
+
+    A float will do if it is whole, as that of ``0.5 * max_epochs``.
+    """
+    check_numbers(where, **values)
+    for name, value in values.items():
+        if value != value // 1:
+            msg = f"{where}: {name} is {value!r}, but it is a whole number of steps."
+            raise ScheduleError(msg)
+
+
+def steps_between(where: str, begin: int, end: int) -> int:
+    """How many steps a schedule acts on, or ScheduleError."""
+    check_steps(where, begin=begin, end=end)
+    return end - begin
 
 
 def to_iterations(epochs: int, by_epoch: bool, epoch_length: int | None) -> int:

@@ -84,6 +84,49 @@ def test_epochs_are_converted_to_iterations() -> None:
     assert built.end == 40
 
 
+def test_an_epoch_of_a_run_bounded_by_iterations_is_a_pass() -> None:
+    """As in MMEngine, though the loop has one long epoch."""
+    (schedule,) = build_param_schedulers(
+        {"type": "CosineAnnealingLR", "T_max": 2, "convert_to_iter_based": True},
+        wrapper(),
+        max_epochs=1,
+        max_iters=12,
+        epoch_length=4,
+    )
+    assert (schedule.T_max, schedule.end) == (8, 4)
+
+
+@pytest.mark.parametrize("kind", ["SequentialLR", "ChainedScheduler"])
+def test_torchs_schedulers_of_schedulers_take_specs(kind: str) -> None:
+    """Names in them are torch's: only its schedulers can be a part."""
+    parts: list[Any] = [{"type": "LinearLR"}, {"type": "ExponentialLR", "gamma": 0.9}]
+    spec: dict[str, Any] = {"type": kind, "schedulers": parts}
+    if kind == "SequentialLR":
+        spec["milestones"] = [2]
+    built, mine = wrapper(), wrapper()
+    (schedule,) = build_param_schedulers(spec, built, max_epochs=9, max_iters=0)
+    torchs: Any = torch.optim.lr_scheduler
+    own = [
+        torchs.LinearLR(mine.optimizer),
+        torchs.ExponentialLR(mine.optimizer, gamma=0.9),
+    ]
+    other = (
+        torchs.SequentialLR(mine.optimizer, own, milestones=[2])
+        if kind == "SequentialLR"
+        else torchs.ChainedScheduler(own)
+    )
+    for _ in range(5):
+        assert built.get_lr() == mine.get_lr()
+        built.optimizer.step()
+        mine.optimizer.step()
+        schedule.step()
+        other.step()
+    assert parts[0] == {"type": "LinearLR"}
+    spec["schedulers"] = [parts[0], {"type": "PolyLR"}]
+    with pytest.raises(ConfigError, match=r"\[0\]\.schedulers\[1\]: expected one of"):
+        build_param_schedulers(spec, wrapper(), max_epochs=9, max_iters=0)
+
+
 def test_torchs_own_schedulers_pass_through() -> None:
     """They step; that is enough."""
     own = torch.optim.lr_scheduler.StepLR(wrapper().optimizer, 2)

@@ -85,6 +85,52 @@ def test_it_begins_where_it_is_told(
     assert int(hook.ema_model.steps) == updates
 
 
+@pytest.mark.parametrize("begin", [{"begin_iter": 6}, {"begin_epoch": 3}])
+def test_before_it_begins_a_checkpoint_holds_the_trained_weights(
+    begin: dict[str, Any], tmp_path: Path
+) -> None:
+    """Not those that the model began with: a file that is loaded must be of use."""
+    hook = EMAHook(momentum=0.1, update_buffers=True, **begin)
+    train(PLAN, tmp_path / "a", custom_hooks=hooks(hook))
+    train(PLAN, tmp_path / "b", custom_hooks=hooks())
+    averaged = read(tmp_path / "a" / "epoch_1.pth")
+    plain = read(tmp_path / "b" / "epoch_1.pth")["state_dict"]
+    assert int(averaged["ema_state_dict"].pop("steps")) == 0
+    for name, weights in plain.items():
+        assert torch.equal(averaged["state_dict"][name], weights), name
+        assert torch.equal(averaged["ema_state_dict"][f"module.{name}"], weights), name
+
+
+def test_a_runner_that_has_not_run_resumes_and_saves(tmp_path: Path) -> None:
+    """``resume()`` and ``save_checkpoint()`` before ``train()`` know the averages."""
+    whole = train(PLAN, tmp_path / "a", custom_hooks=hooks(EMAHook(momentum=0.1)))
+    runner = make_runner(
+        PLAN, tmp_path / "b", custom_hooks=hooks(EMAHook(momentum=0.1))
+    )
+    runner.resume(tmp_path / "a" / "epoch_1.pth")
+    runner.save_checkpoint(tmp_path, "again.pth")
+    first, again = read(tmp_path / "a" / "epoch_1.pth"), read(tmp_path / "again.pth")
+    for part in ("state_dict", "ema_state_dict"):
+        assert first[part].keys() == again[part].keys()
+        for name, value in first[part].items():
+            assert torch.equal(value, again[part][name]), name
+    runner.train()
+    for name, weights in whole.model.state_dict().items():
+        assert torch.equal(weights, runner.model.state_dict()[name]), name
+
+
+def test_one_that_would_never_begin_is_refused(tmp_path: Path) -> None:
+    """Before the first iteration, not by a run without averages."""
+    for hook, said in (
+        (EMAHook(begin_iter=10), "begin_iter is 10, but the run ends with 9"),
+        (EMAHook(begin_epoch=4), "begin_epoch is 4, but the run ends with 3"),
+    ):
+        runner = make_runner(PLAN, tmp_path, custom_hooks=hooks(hook))
+        with pytest.raises(ConfigError, match=said):
+            runner.train()
+        assert runner.iter == 0
+
+
 class Failing(Hook):
     """Fails inside the first validation."""
 
@@ -144,6 +190,11 @@ def test_swapping_twice_is_swapping_once(tmp_path: Path) -> None:
     [
         ({"begin_iter": 1, "begin_epoch": 1}, "give one of the two"),
         ({"begin_iter": -1}, "begin_iter is -1, but it counts from 1"),
+        ({"ema_type": "torch.nn.Identity"}, "'torch.nn.Identity', which has no update"),
+        (
+            {"momentun": 0.1},
+            "EMAHook: ExponentialMovingAverage has no argument 'momentun'.*'momentum'",
+        ),
     ],
 )
 def test_bad_settings(settings: dict[str, Any], said: str) -> None:

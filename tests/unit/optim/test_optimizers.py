@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from engine.optim import register_torch_optimizers
+from engine.errors import OptimizerError
+from engine.optim import OptimWrapper, register_torch_optimizers
 from engine.registry import OPTIMIZERS
 
 
@@ -35,3 +37,20 @@ def test_an_optimizer_is_built_by_name() -> None:
     optimizer = OPTIMIZERS.build({"type": "AdamW", "lr": 0.5}, params=parameters)
     assert type(optimizer) is torch.optim.AdamW
     assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+def test_one_that_evaluates_the_model_says_what_it_needs() -> None:
+    """And works where it is given that."""
+    weight = torch.nn.Parameter(torch.ones(()))
+    wrapper = OptimWrapper(OPTIMIZERS.build({"type": "LBFGS", "params": [weight]}))
+    with pytest.raises(OptimizerError, match="LBFGS evaluates the model several times"):
+        wrapper.update_params(weight**2)
+
+    def closure() -> torch.Tensor:
+        wrapper.zero_grad()
+        loss = (weight - 3) ** 2
+        loss.backward()  # type: ignore[no-untyped-call] # torch's
+        return loss
+
+    wrapper.update_params((weight - 3) ** 2, step_kwargs={"closure": closure})
+    assert abs(weight.item() - 3) < 1e-3

@@ -460,6 +460,29 @@ def test_a_fast_dev_run_makes_schedules_for_the_whole_length() -> None:
     assert set(fast_dev_run(cfg, 1)) == {"val", "test"}
 
 
+def test_an_epoch_that_is_converted_is_a_pass_over_the_data(tmp_path: Path) -> None:
+    """Also in a run bounded by iterations."""
+    runner = whole(
+        tmp_path,
+        train_cfg={"by_epoch": False, "max_iters": 8, "val_interval": 8},
+        param_scheduler={"type": "LinearLR", "end": 3, "convert_to_iter_based": True},
+    )
+    runner.train()
+    assert runner.param_schedulers[0].end == 3 * 2
+
+
+def test_a_fast_dev_run_has_parts_that_begin_later() -> None:
+    """What begins behind the shortened run's end is built all the same."""
+    cfg = specs(model={"type": Net, "data_preprocessor": {"type": Flat}})
+    cfg["train_cfg"] = {"max_epochs": 9}
+    cfg["param_scheduler"] = [
+        {"type": "CosineAnnealingLR", "begin": 5},
+        {"type": "LinearLR", "begin": 7, "by_epoch": False},
+    ]
+    cfg["custom_hooks"] = [{"type": "EMAHook", "begin_epoch": 5}]
+    fast_dev_run(cfg, 1, modes=["train"])
+
+
 @pytest.mark.parametrize("batches", [0, -1, True, 1.5])
 def test_a_fast_dev_run_needs_a_batch(batches: Any) -> None:
     """At least one."""
