@@ -191,8 +191,8 @@ def train_short(name: str, work_dir: Path, *options: str) -> list[str | Path]:
     """The command that trains an example for some iterations and logs each."""
     settings = [*KILLED[name], "default_hooks.logger.interval=1"]
     sets = [word for setting in settings for word in ("--set", setting)]
-    train = ["-m", "engine", "train", EXAMPLES / name, "--work-dir", work_dir]
-    return [*train, *sets, *options]
+    train = ["-m", "engine", "train"]
+    return [*train, EXAMPLES / name, "--work-dir", work_dir, *sets, *options]
 
 
 def kill_after(lines: int, command: list[str | Path]) -> None:
