@@ -148,7 +148,7 @@ def test_a_run_reads_nothing_between_log_lines(kind: str, tmp_path: Path) -> Non
 
 
 def test_a_scaled_step_reads_once_whether_it_overflowed() -> None:
-    """The scaler of torch reads that before a step; clipping and windows read nothing."""
+    """The scaler reads that before a step; clipping and windows read nothing."""
     net = nn.Linear(3, 1)
     wrapper = AmpOptimWrapper(
         optimizer=torch.optim.SGD(net.parameters(), lr=0.1),
