@@ -15,15 +15,23 @@ CLOCKS = ("time", "data_time")
 
 def same(one, other):
     """Whether two trees of tensors and plain values are equal to the bit."""
+    if type(one) is not type(other):
+        return False
     if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
+        alike = (one.dtype, one.shape) == (other.dtype, other.shape)
+        return alike and torch.equal(octets(one), octets(other))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(
             same(one[key], other[key]) for key in one
         )
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
-    return one == other
+    return repr(one) == repr(other)  # tells -0.0 from 0.0, and takes NaN for itself
+
+
+def octets(tensor):
+    """What a tensor holds, as bytes: for torch NaN differs from itself."""
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
 
 
 def parts(path):

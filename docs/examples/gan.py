@@ -4,7 +4,9 @@ Train:  engine train docs/examples/gan.py
 Test:   engine test docs/examples/gan.py
 
 Each network has an optimizer with schedules of its own. A constructor makes the two of
-the model, and the model's ``train_step`` says when each of them steps.
+the model, and the model's ``train_step`` says when each of them steps. Real points lie
+0.04 from the ring on average, a quarter of them in each quadrant; the generator's come
+close to both.
 """
 
 import math
@@ -51,6 +53,11 @@ def network(*widths):
     return nn.Sequential(*layers)
 
 
+def verdict(scores, truth):
+    """Mean loss of scores that should all have said ``truth``: 1 real, 0 made up."""
+    return binary_cross_entropy_with_logits(scores, torch.full_like(scores, truth))
+
+
 @MODELS.register_module()
 class Gan(BaseModel):
     """A generator of points and a discriminator that tells them from real ones.
@@ -66,28 +73,28 @@ class Gan(BaseModel):
         self.generator = network(noise, width, width, 2)
         self.discriminator = network(2, width, width, 1)
 
-    def draw(self, count):
-        """Points of the generator; its noise is drawn from torch's generator."""
-        return self.generator(torch.randn(count, self.noise))
+    def draw(self, like):
+        """As many points as are given; their noise comes from torch's generator."""
+        noise = torch.randn(len(like), self.noise, device=like.device)
+        return self.generator(noise)
 
     def train_step(self, data, optim_wrapper):
         real = self.data_preprocessor(data, True)["inputs"]
-        fake = self.draw(len(real))
-
-        both = self.discriminator(torch.cat([real, fake.detach()]))
-        truth = torch.cat([torch.ones(len(real), 1), torch.zeros(len(real), 1)])
-        loss_d = binary_cross_entropy_with_logits(both, truth)
+        with optim_wrapper["discriminator"].optim_context(self):
+            fake = self.draw(real)
+            loss_d = verdict(self.discriminator(real), truth=1.0)
+            loss_d = loss_d + verdict(self.discriminator(fake.detach()), truth=0.0)
         optim_wrapper["discriminator"].update_params(loss_d)
 
-        judged = self.discriminator(fake)
-        loss_g = binary_cross_entropy_with_logits(judged, torch.ones_like(judged))
+        with optim_wrapper["generator"].optim_context(self):
+            loss_g = verdict(self.discriminator(fake), truth=1.0)
         optim_wrapper["generator"].update_params(loss_g)
         optim_wrapper["discriminator"].zero_grad()  # what the generator's loss left
         return {"loss_d": loss_d.detach(), "loss_g": loss_g.detach()}
 
     def forward(self, inputs, data_samples=None, mode="tensor"):
-        """As many points as were given."""
-        return [{"point": point} for point in self.draw(len(inputs))]
+        """As many points as were given, whatever the mode."""
+        return [{"point": point} for point in self.draw(inputs)]
 
 
 @METRICS.register_module()
@@ -129,8 +136,13 @@ train_dataloader = dict(
     dataset=dict(type="Ring", count=4096, seed=0),
     sampler=dict(type="InfiniteSampler"),
     batch_size=128,
+    collate_fn="default_collate",
 )
-val_dataloader = dict(dataset=dict(type="Ring", count=1000, seed=1), batch_size=500)
+val_dataloader = dict(
+    dataset=dict(type="Ring", count=1000, seed=1),
+    batch_size=500,
+    collate_fn="default_collate",
+)
 test_dataloader = val_dataloader
 train_cfg = dict(by_epoch=False, max_iters=1500, val_interval=500)
 val_cfg = dict()
@@ -146,7 +158,7 @@ optim_wrapper = dict(
 param_scheduler = dict(
     generator=[
         dict(type="LinearLR", start_factor=0.1, by_epoch=False, end=100),
-        dict(type="PolyLR", eta_min=1e-5, by_epoch=False, begin=500),
+        dict(type="PolyLR", eta_min=1e-5, by_epoch=False, begin=500, end=1500),
     ],
     discriminator=dict(type="CosineAnnealingLR", eta_min=1e-4, by_epoch=False),
 )

@@ -10,7 +10,7 @@ import torch
 from torch.amp import GradScaler, autocast
 
 from engine.errors import OptimizerError, a_type
-from engine.optim.wrapper import OptimWrapper, check_loss
+from engine.optim.wrapper import NO_CONTEXT, OptimWrapper, check_loss
 from engine.registry import OPTIM_WRAPPERS
 
 if TYPE_CHECKING:
@@ -94,9 +94,13 @@ class AmpOptimWrapper(OptimWrapper):
 
     def optim_context(self, model: Module) -> AbstractContextManager[Any]:
         """Autocast, and ``no_sync`` inside a window, around a step's forward."""
+        cast = autocast(self.device_type, dtype=self.cast_dtype)
+        around = super().optim_context(model)
+        if around is NO_CONTEXT:  # a stack costs more than what it would hold
+            return cast
         stack = ExitStack()
-        stack.enter_context(super().optim_context(model))
-        stack.enter_context(autocast(self.device_type, dtype=self.cast_dtype))
+        stack.enter_context(around)
+        stack.enter_context(cast)
         return stack
 
     def state_dict(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch.nn import Module, Parameter
 
-__all__ = ["OptimWrapper", "check_loss"]
+__all__ = ["NO_CONTEXT", "OptimWrapper", "check_loss"]
 
 
 _CLIPPERS: dict[str, Callable[..., Any]] = {
@@ -30,7 +30,7 @@ _CLIPPERS: dict[str, Callable[..., Any]] = {
     "value": clip_grad_value_,
 }
 _BOUND = {"norm": "max_norm", "value": "clip_value"}
-_NO_CONTEXT = nullcontext()  # keeps nothing, so all iterations may share one
+NO_CONTEXT = nullcontext()  # keeps nothing, so all iterations may share one
 _UNKNOWN = -1  # MMEngine's max_counts of a run whose length is not known
 
 
@@ -235,7 +235,7 @@ class OptimWrapper:
             if no_sync is not None:
                 context: AbstractContextManager[Any] = no_sync()
                 return context
-        return _NO_CONTEXT
+        return NO_CONTEXT
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:

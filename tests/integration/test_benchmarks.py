@@ -108,3 +108,29 @@ def test_the_config_benchmark_loads_and_dumps_the_same_lines() -> None:
     assert (read["benchmark"], read["quick"]) == ("config", True)
     assert read["lines"] >= 2_000
     assert set(read["seconds"]["engine"]) >= {"load", "dump", "both"}
+
+
+@pytest.mark.slow
+def test_the_optimizer_benchmark_measures_each_case() -> None:
+    """Each kind of wrapper at each number of tensors, and one and ten schedules."""
+    found = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "bench_optim.py"), "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert found.returncode == 0, found.stderr
+    read = json.loads(found.stdout.splitlines()[-1])
+    assert (read["benchmark"], read["quick"]) == ("optim", True)
+    steps = read["steps"]["engine"]
+    assert set(steps) == {"0", "10", "1000"}
+    settings = ("", ", clip", ", windows of 4")
+    for cases in steps.values():
+        assert set(cases) == {
+            f"{dtype}{setting}"
+            for dtype in ("float32", "bfloat16")
+            for setting in settings
+        }
+        assert all(row["ratio"] > 0 for row in cases.values())
+    assert {"engine, 1", "engine, 10"} <= set(read["schedules"])

@@ -5,11 +5,19 @@ The digits have a story of their own in ``test_digits.py``.
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from engine.checkpoint import Store, read
 from engine.config import Config
 from tests import forked
 
@@ -21,6 +29,8 @@ CONFIGS = [
     "digits_lazy/digits.yaml",
     "char_lm.py",
     "custom_parts.py",
+    "gan.py",
+    "digits_ema.py",
 ]
 
 
@@ -124,3 +134,131 @@ def test_the_inherited_digits_are_learned(name: str, tmp_path: Path) -> None:
     command("train", EXAMPLES / name, "--work-dir", tmp_path)
     tested = command("test", EXAMPLES / name, "--work-dir", tmp_path)
     assert value(tested, "accuracy") > 0.9
+
+
+@pytest.mark.slow
+def test_the_two_networks_learn_the_ring(tmp_path: Path) -> None:
+    """Made-up points lie near the ring, in all quadrants; both rates went down."""
+    config = EXAMPLES / "gan.py"
+    command("train", config, "--work-dir", tmp_path)
+    for mode in ("validate", "test"):
+        printed = command(mode, config, "--work-dir", tmp_path)
+        assert value(printed, "distance") < 0.06  # real points: 0.04
+        assert value(printed, "rarest_quadrant") > 0.15  # real points: 0.25
+    scalars = read(tmp_path / "iter_1500.pth")["message_hub"]["scalars"]
+    assert scalars["train/generator.lr"]["values"][-1] < 2e-5
+    assert scalars["train/discriminator.lr"]["values"][-1] < 2e-4
+    assert "train/discriminator.grad_norm" in scalars
+
+
+@pytest.mark.slow
+def test_the_average_of_the_digits_is_what_is_evaluated(tmp_path: Path) -> None:
+    """Both commands find the averages, which learned, in the newest checkpoint."""
+    config = EXAMPLES / "digits_ema.py"
+    trained = command("train", config, "--work-dir", tmp_path)
+    scalars = re.findall(r"^  metrics +(.+)$", trained, re.MULTILINE)
+    last = Path(scalars[0]).read_text(encoding="utf-8").splitlines()[-1]
+    validated = command("validate", config, "--work-dir", tmp_path)
+    found = value(validated, "accuracy")
+    assert found == pytest.approx(json.loads(last)["accuracy"], abs=1e-4)
+    tested = command("test", config, "--work-dir", tmp_path)
+    assert value(tested, "accuracy") > 0.96
+    saved = read(tmp_path / "epoch_8.pth")
+    averages, beside = saved["state_dict"], saved["ema_state_dict"]
+    assert beside["steps"].item() == 8 * 19
+    name = "layers.0.weight"
+    assert not torch.equal(averages[name], beside[f"module.{name}"])
+
+
+KILLED = {
+    "gan.py": [
+        "train_cfg.max_iters=60",
+        "train_cfg.val_interval=20",
+        "param_scheduler.generator.0.end=20",
+        "param_scheduler.generator.1.begin=30",
+        "param_scheduler.generator.1.end=60",
+        "default_hooks.checkpoint.interval=7",
+    ],
+    "digits_ema.py": [
+        "train_cfg.max_epochs=4",  # of 19 iterations; the rates warm up for two
+        "default_hooks.checkpoint.by_epoch=False",
+        "default_hooks.checkpoint.interval=8",
+    ],
+}
+
+
+def train_short(name: str, work_dir: Path, *options: str) -> list[str | Path]:
+    """The command that trains an example for some iterations and logs each."""
+    settings = [*KILLED[name], "default_hooks.logger.interval=1"]
+    sets = [word for setting in settings for word in ("--set", setting)]
+    train = ["-m", "engine", "train"]
+    return [*train, EXAMPLES / name, "--work-dir", work_dir, *sets, *options]
+
+
+def kill_after(lines: int, command: list[str | Path]) -> None:
+    """Run a command in a new interpreter, and kill it by SIGKILL while it trains.
+
+    Args:
+        lines: Log lines of iterations that are read before the kill. Which instruction
+            is hit is chance: a full pipe, a page of some 20 lines, holds the run up.
+        command: Arguments of the interpreter.
+    """
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    child = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=writer,
+        stderr=subprocess.STDOUT,
+    )
+    os.close(writer)
+    told = 0
+    # Without a buffer: else what waits in it is a second page that the run is ahead.
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        for line in pipe:
+            told += b"(train)" in line
+            if told == lines:
+                child.kill()
+    assert child.wait() == -signal.SIGKILL
+    assert told >= lines
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KILLED)
+def test_an_example_that_was_killed_ends_as_if_it_was_not(
+    name: str, tmp_path: Path
+) -> None:
+    """Weights, averages, optimizers, schedules, scalars: equal to the bit."""
+    call(*train_short(name, tmp_path / "whole"))
+    kill_after(18, train_short(name, tmp_path / "cut"))
+    newest = Store(tmp_path / "cut").newest_good()
+    assert newest is not None
+    at = newest[1]["engine"]["run_state"]["progress"]["iteration"]
+    resumed = subprocess.run(
+        [sys.executable, *train_short(name, tmp_path / "cut", "--resume")],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert resumed.returncode == 0, resumed.stderr[-3000:]
+    last = (tmp_path / "whole" / "last_checkpoint").read_text(encoding="utf-8")
+    file = Path(last.strip()).name
+    assert 0 < at < int(re.findall(r"\d+", file)[-1])
+    assert f"iteration {at}" in resumed.stderr
+    printed = call(
+        EXAMPLES / "compare_checkpoints.py",
+        tmp_path / "whole" / file,
+        tmp_path / "cut" / file,
+    )
+    assert re.findall(r"^(\w+) +equal$", printed, re.MULTILINE) == [
+        "weights",
+        "averages",
+        "optimizer",
+        "schedules",
+        "counters",
+        "generators",
+        "scalars",
+    ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -10,6 +11,9 @@ from torch import nn
 
 from engine.errors import OptimizerError
 from engine.optim import AmpOptimWrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def make(model: nn.Module, **settings: Any) -> AmpOptimWrapper:
@@ -35,6 +39,31 @@ def test_forward_runs_in_the_dtype_and_weights_stay_float32() -> None:
     with torch.no_grad():
         assert model(torch.ones(1, 2)).dtype is torch.float32
     assert wrapper.inner_count == 1
+
+
+class Syncing(nn.Linear):
+    """Has ``no_sync`` as DDP has, and counts how often it is entered."""
+
+    entered = 0
+
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
+        self.entered += 1
+        yield
+
+
+def test_inside_a_window_it_autocasts_without_syncing() -> None:
+    """Ranks agree in the last iteration only; every one runs in the dtype."""
+    model = Syncing(2, 1)
+    wrapper = make(model, accumulative_counts=3)
+    entered = []
+    for _ in range(3):
+        with wrapper.optim_context(model):
+            outputs = model(torch.ones(1, 2))
+        assert outputs.dtype is torch.bfloat16
+        wrapper.update_params(outputs.float().sum())
+        entered.append(model.entered)
+    assert entered == [1, 2, 2]
 
 
 def test_the_scalers_state_is_saved_with_the_optimizers() -> None:
