@@ -1,29 +1,50 @@
 """Checkpoints: what they hold, capturing and restoring, the store, retention."""
 
 from engine.checkpoint.capture import capture, restore
+from engine.checkpoint.convert import as_ours, is_mmengine
 from engine.checkpoint.format import check
 from engine.checkpoint.frozen import HostCopy
+from engine.checkpoint.loader import CheckpointLoader
+from engine.checkpoint.local_storage import make_writable
+from engine.checkpoint.location import is_url, join, name_of, parent_of, place
+from engine.checkpoint.manifest import Manifest
 from engine.checkpoint.parts import Parts
+from engine.checkpoint.reading import read, verify
 from engine.checkpoint.retention import choose
-from engine.checkpoint.store import (
-    Store,
-    find_latest_checkpoint,
-    make_writable,
-    read,
+from engine.checkpoint.store import Store, find_latest_checkpoint, save_checkpoint
+from engine.checkpoint.weights import (
+    get_state_dict,
+    load_checkpoint,
+    load_state_dict,
+    weights_to_cpu,
 )
-from engine.checkpoint.weights import load_checkpoint, load_state_dict
+from engine.checkpoint.writer import Writer
 
 __all__ = [
+    "CheckpointLoader",
     "HostCopy",
+    "Manifest",
     "Parts",
     "Store",
+    "Writer",
+    "as_ours",
     "capture",
     "check",
     "choose",
     "find_latest_checkpoint",
+    "get_state_dict",
+    "is_mmengine",
+    "is_url",
+    "join",
     "load_checkpoint",
     "load_state_dict",
     "make_writable",
+    "name_of",
+    "parent_of",
+    "place",
     "read",
     "restore",
+    "save_checkpoint",
+    "verify",
+    "weights_to_cpu",
 ]
