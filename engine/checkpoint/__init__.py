@@ -6,12 +6,25 @@ from engine.checkpoint.format import check
 from engine.checkpoint.frozen import HostCopy
 from engine.checkpoint.loader import CheckpointLoader
 from engine.checkpoint.local_storage import make_writable
-from engine.checkpoint.location import is_url, join, name_of, parent_of, place
+from engine.checkpoint.location import (
+    Location,
+    is_url,
+    join,
+    name_of,
+    parent_of,
+    place,
+)
 from engine.checkpoint.manifest import Manifest
 from engine.checkpoint.parts import Parts
+from engine.checkpoint.publish import publish
 from engine.checkpoint.reading import read, verify
 from engine.checkpoint.retention import choose
-from engine.checkpoint.store import Store, find_latest_checkpoint, save_checkpoint
+from engine.checkpoint.store import (
+    Store,
+    check_writable,
+    find_latest_checkpoint,
+    save_checkpoint,
+)
 from engine.checkpoint.weights import (
     get_state_dict,
     load_checkpoint,
@@ -23,6 +36,7 @@ from engine.checkpoint.writer import Writer
 __all__ = [
     "CheckpointLoader",
     "HostCopy",
+    "Location",
     "Manifest",
     "Parts",
     "Store",
@@ -30,6 +44,7 @@ __all__ = [
     "as_ours",
     "capture",
     "check",
+    "check_writable",
     "choose",
     "find_latest_checkpoint",
     "get_state_dict",
@@ -42,6 +57,7 @@ __all__ = [
     "name_of",
     "parent_of",
     "place",
+    "publish",
     "read",
     "restore",
     "save_checkpoint",

@@ -138,13 +138,12 @@ def restore(
             )
             raise CheckpointError(message) from error
         parts.load_gradients(ours["gradients"])
-        parts.load_counts(
-            ours.get("counts"), ours["run_state"]["progress"]["iteration"]
-        )
     if parts.param_schedulers and resume_param_scheduler:
         parts.load_schedulers(_part(checkpoint, "param_schedulers"))
     state.hub.load_state_dict(checkpoint["message_hub"])
     state.load_state_dict(ours["run_state"])
+    if parts.optimizer is not None and resume_optimizer:
+        parts.load_counts(ours.get("counts"), state.iteration)
     remarks += hooks.load_state_dict(ours["hooks"])
     for name, part in parts.others.items():
         if name in ours["parts"]:

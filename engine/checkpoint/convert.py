@@ -25,14 +25,27 @@ from torch.serialization import safe_globals
 from engine.state import HistoryBuffer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
 __all__ = ["Record", "as_ours", "is_mmengine", "known_classes"]
 
 # The hub's own facts about a run, which ours knows better.
 _OWN_INFO = frozenset(
-    "cfg seed experiment_name mmengine_version loop_stage epoch iter max_epochs "
-    "max_iters eta keep_ckpt_ids last_ckpt".split()
+    [
+        "cfg",
+        "seed",
+        "experiment_name",
+        "mmengine_version",
+        "loop_stage",
+        "epoch",
+        "iter",
+        "max_epochs",
+        "max_iters",
+        "eta",
+        "keep_ckpt_ids",
+        "last_ckpt",
+    ]
 )
 
 
@@ -81,9 +94,9 @@ def _dtypes() -> list[tuple[Any, str]]:
     return [(kind, f"numpy.dtypes.{kind.__name__}") for kind in kinds]
 
 
-def _known() -> list[tuple[Any, str]]:
-    array = [("_reconstruct", "multiarray"), ("scalar", "multiarray")]
-    core: Any = np._core.multiarray  # noqa: SLF001  # as NumPy's own pickles name it
+def _known() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
+    # As NumPy's own pickles name them, before and since its version 2.
+    makers: list[Any] = [np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]]
     return [
         (_HistoryBuffer, "mmengine.logging.history_buffer.HistoryBuffer"),
         (_HistoryBuffer, "mmengine.logging.HistoryBuffer"),
@@ -99,8 +112,8 @@ def _known() -> list[tuple[Any, str]]:
         (np.ndarray, "numpy.ndarray"),
         (np.dtype, "numpy.dtype"),
         *(
-            (getattr(core, name), f"numpy.{package}.{module}.{name}")
-            for name, module in array
+            (maker, f"numpy.{package}.multiarray.{maker.__name__}")
+            for maker in makers
             for package in ("core", "_core")
         ),
         *_dtypes(),
@@ -173,11 +186,12 @@ def as_ours(
         },
         "engine": ours,
     }
-    remarks = [
+    lacking = (
         "it is MMEngine's: random generators, what hooks remember and gradients of an "
         "open accumulation window are not in it, so the run is not bit-equal to one "
         "that was not stopped"
-    ]
+    )
+    remarks = [lacking]
     if pass_length is None:
         remarks.append(
             "the length of this run's data is not known: it begins at a pass's start"

@@ -100,6 +100,8 @@ class LocalStorage:
             _lock(descriptor, wait=True)
             yield
         finally:
+            # Closing alone does not do: a loader's worker, forked now, has it too.
+            _unlock(descriptor)
             os.close(descriptor)
 
     def drop(self, name: str) -> None:
@@ -193,6 +195,11 @@ def _lock(descriptor: int, *, wait: bool = False) -> bool:
     except OSError:  # a file system without locks: as good as one writer
         return True
     return True
+
+
+def _unlock(descriptor: int) -> None:
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
 
 __all__ = ["Location", "is_url", "join", "name_of", "parent_of", "place"]
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-import fsspec
+import fsspec  # type: ignore[import-untyped]  # it ships none
 from attrs import frozen
 
 from engine.checkpoint.listed import Listed

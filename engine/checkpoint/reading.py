@@ -131,8 +131,8 @@ def _verify(path: Location, file: Path, manifest: Manifest | None) -> None:
             why = "its bytes are not those that were written"
     if why:
         message = (
-            f"{path}: cannot be read ({size} bytes): it is truncated or damaged: {why}, "
-            f"says {manifest_name(name_of(path))}. Resume from an older checkpoint; if "
+            f"{path}: cannot be read ({size} bytes): it is truncated or damaged: "
+            f"{why}, says {manifest_name(name_of(path))}. Resume from an older checkpoint; if "
             "you put another file in its place on purpose, delete that manifest."
         )
         raise CheckpointDamagedError(message)
@@ -147,10 +147,10 @@ def _check_sums(path: Location, file: Path, size: int) -> None:
         with zipfile.ZipFile(file) as archive:
             bad = archive.testzip()
     except Exception as error:
-        _reject(path, size, error)
+        raise _rejection(path, size, error) from error
     if bad is not None:
         message = f"the bytes of {bad!r} are not those that were written"
-        _reject(path, size, zipfile.BadZipFile(message))
+        raise _rejection(path, size, zipfile.BadZipFile(message))
 
 
 def _load(path: Location, file: Path, map_location: Any) -> Any:
@@ -163,18 +163,18 @@ def _load(path: Location, file: Path, map_location: Any) -> Any:
         # In a truncated file torch seeks to before its start: an invalid argument.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
-        _reject(path, size, error)
+        raise _rejection(path, size, error) from error
     try:
         with known_classes():
             return torch.load(file, map_location=map_location, weights_only=True)
     except Exception as error:
-        _reject(path, size, error)
+        raise _rejection(path, size, error) from error
 
 
-def _reject(path: Location, size: int, error: Exception) -> None:
+def _rejection(path: Location, size: int, error: Exception) -> CheckpointDamagedError:
     message = (
         f"{path}: cannot be read ({size} bytes): it is truncated, damaged, no "
         "checkpoint, or holds objects that would have to be unpickled, which is "
         f"never done. {type(error).__name__}: {str(error).splitlines()[0]}"
     )
-    raise CheckpointDamagedError(message) from error
+    return CheckpointDamagedError(message)

@@ -14,17 +14,16 @@ In an object store an object appears when it is committed; then comes the manife
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import torch
 from attrs import define, field
 
 from engine.checkpoint.format import check, find_foreign
 from engine.checkpoint.hashing import HashingFile
-from engine.checkpoint.location import Location, is_url, join, name_of, parent_of, place
+from engine.checkpoint.location import Location, join, name_of, parent_of, place
 from engine.checkpoint.manifest import SUFFIX, Manifest, manifest_name
 from engine.checkpoint.reading import find_manifest, read
 from engine.checkpoint.retention import Entry, newest_first
@@ -37,9 +36,15 @@ from engine.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import os
 
-__all__ = ["POINTER", "Store", "find_latest_checkpoint", "save_checkpoint"]
+__all__ = [
+    "POINTER",
+    "Store",
+    "check_writable",
+    "find_latest_checkpoint",
+    "save_checkpoint",
+]
 
 POINTER = "last_checkpoint"
 """Text file that names the newest checkpoint of its folder."""
@@ -116,7 +121,7 @@ class Store:
 
         def fill(file: IO[bytes]) -> None:
             with HashingFile(file) as hashing:
-                torch.save(checkpoint, hashing)
+                torch.save(checkpoint, cast("IO[bytes]", hashing))
             found.update(size_bytes=hashing.size, digest=hashing.digest)
 
         with self._explained(path):
@@ -179,12 +184,12 @@ class Store:
         Raises:
             CheckpointError: It could not be deleted.
         """
-        with self._explained(join(self.folder, name), "deleted"):
-            with self._storage.committing():
-                if run_id is not None and self.owner(name) != run_id:
-                    return False
-                self._storage.drop(name)
-                self._storage.drop(manifest_name(name))
+        path = join(self.folder, name)
+        with self._explained(path, "deleted"), self._storage.committing():
+            if run_id is not None and self.owner(name) != run_id:
+                return False
+            self._storage.drop(name)
+            self._storage.drop(manifest_name(name))
         return True
 
     def _put(self, name: str, text: str) -> None:
@@ -205,7 +210,7 @@ class Store:
         return [one for one in found if one is not None]
 
     @contextlib.contextmanager
-    def _explained(self, path: Location, verb: str = "written") -> Any:
+    def _explained(self, path: Location, verb: str = "written") -> Iterator[None]:
         """Say of an error in the body which file it was about.
 
         A file system of a URL raises what it likes, torch's writer a RuntimeError.
@@ -273,6 +278,8 @@ class Store:
         entries = []
         for one in self._storage.files(".pth"):
             manifest = find_manifest(self._storage, one.name)
+            if manifest is not None and not manifest.format:
+                continue  # published: weights and no run
             sequence = None if manifest is None else manifest.sequence
             entries.append(Entry(one.name, one.modified, sequence))
         return [join(self.folder, name) for name in newest_first(entries)]

@@ -5,8 +5,23 @@ from __future__ import annotations
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from engine.checkpoint import Parts, Store, capture, check, read, restore
+from engine.checkpoint import (
+    CheckpointLoader,
+    Location,
+    Parts,
+    Store,
+    as_ours,
+    capture,
+    check,
+    is_mmengine,
+    name_of,
+    parent_of,
+    place,
+    restore,
+)
+from engine.dataset import data_length
 from engine.errors import (
     CheckpointNotFoundError,
     SerializationError,
@@ -46,6 +61,8 @@ class SavedEngine(EventEngine):
         self.context = context
         self.parts = Parts()
         self.clock = Clock(self.run_state)
+        self.run_id = uuid4().hex[:12]
+        """Of the run over all its starts; tells its files from another run's."""
         self._resumed = False
         self._at_safe_point = True
 
@@ -136,7 +153,8 @@ class SavedEngine(EventEngine):
         meta: Mapping[str, Any] | None = None,
         save_optimizer: bool = True,
         save_param_scheduler: bool = True,
-    ) -> Path:
+        backend_args: Mapping[str, Any] | None = None,
+    ) -> Location:
         """Write everything that is needed to go on exactly.
 
         Best called at a safe point: between runs, or by owing it
@@ -144,20 +162,40 @@ class SavedEngine(EventEngine):
         lacks what the handlers after it do; the checkpoint says so.
 
         Args:
-            path: The file; it is whole afterwards, or an error says why.
+            path: The file, a path or a URL that fsspec knows; it is whole afterwards,
+                or an error says why.
             meta: Facts to add to its ``meta``.
             save_optimizer: Without it the run cannot go on exactly.
             save_param_scheduler: Likewise.
+            backend_args: For the file system of a URL.
 
         Raises:
             CheckpointError: It could not be written.
         """
-        path = Path(path)
+        where = place(path)
+        checkpoint = self.capture_checkpoint(
+            meta=meta,
+            save_optimizer=save_optimizer,
+            save_param_scheduler=save_param_scheduler,
+        )
+        return Store(parent_of(where), backend_args).write(name_of(where), checkpoint)
+
+    def capture_checkpoint(
+        self,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+    ) -> dict[str, Any]:
+        """What :meth:`save_checkpoint` writes, after all hooks have had it.
+
+        Its tensors are the run's own: the next iteration changes them.
+        """
         checkpoint = capture(
             self.run_state,
             self.parts,
             self.context.hook_set,
-            meta=meta,
+            meta={"run_id": self.run_id, **(meta or {})},
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
             at_safe_point=self._at_safe_point
@@ -165,7 +203,7 @@ class SavedEngine(EventEngine):
             randomness=self._training_randomness(),
         )
         self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
-        return Store(path.parent).write(path.name, checkpoint)
+        return checkpoint
 
     def resume(
         self,
@@ -220,8 +258,11 @@ class SavedEngine(EventEngine):
             StateError: This run is training.
         """
         self._check_at_rest()
+        foreign: list[str] = []
+        if is_mmengine(checkpoint):
+            checkpoint, foreign = self._from_mmengine(checkpoint)
         self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
-        remarks = restore(
+        remarks = foreign + restore(
             checkpoint,
             self.run_state,
             self.parts,
@@ -229,12 +270,26 @@ class SavedEngine(EventEngine):
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
+        self.run_id = checkpoint["meta"].get("run_id", self.run_id)
         self._start_anew()
         for remark in remarks:
             self.context.logger.warning(
                 "resume_remark", line=f"Resume: {remark}", remark=remark
             )
         return remarks
+
+    def _from_mmengine(
+        self, checkpoint: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[str]]:
+        loop = getattr(self.context, "train_loop", None)
+        loader = getattr(loop, "dataloader", None)
+        template = capture(self.run_state, self.parts, self.context.hook_set)
+        return as_ours(
+            checkpoint,
+            template,
+            by_epoch=loop is None or loop.plan.by_epoch,
+            pass_length=None if loader is None else data_length(loader),
+        )
 
     def _training_randomness(self) -> dict[str, Any]:
         """Training's generators, also while a validation draws from its own."""
@@ -265,10 +320,11 @@ def _find(
         CheckpointNotFoundError: There is none.
         CheckpointDamagedError: It cannot be read, or holds no run.
     """
-    path = Path(path)
-    if not path.is_dir():
-        return check(read(path, map_location=map_location), str(path)), []
-    found = Store(path).newest_good(map_location=map_location)
+    where = place(path)
+    if not (isinstance(where, Path) and where.is_dir()):
+        content = CheckpointLoader.load_checkpoint(path, map_location)
+        return check(content, str(path)), []
+    found = Store(where).newest_good(map_location=map_location)
     if found is None:
         message = f"{path}: the folder holds no checkpoint (*.pth)"
         raise CheckpointNotFoundError(message)

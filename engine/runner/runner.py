@@ -24,11 +24,14 @@ from engine.build import (
     unwrap,
 )
 from engine.checkpoint import (
+    CheckpointLoader,
+    Location,
     Store,
     check,
     find_latest_checkpoint,
+    join,
     load_checkpoint,
-    read,
+    place,
 )
 from engine.dist import is_main_process
 from engine.errors import ConfigError, a_type, did_you_mean
@@ -84,7 +87,9 @@ class Runner(RunnerBuilders):
         default_hooks: Changes to the default hooks by name; ``None`` removes one.
         custom_hooks: Further hooks or their specs.
         data_preprocessor: Goes into a model's spec that has none.
-        load_from: A checkpoint: its weights, or with ``resume`` all of it.
+        load_from: A checkpoint, ours or MMEngine's: its weights, or with ``resume``
+            all of it. A path, a URL that fsspec knows, or a name with a prefix that
+            ``CheckpointLoader`` was told of.
         resume: Go on from ``load_from``, or without it from the newest good checkpoint
             in ``work_dir``; a new run begins if there is none.
         launcher: How the processes were started: ``"none"``, this one by hand.
@@ -163,7 +168,7 @@ class Runner(RunnerBuilders):
         self.cfg = as_config(cfg)
         self.batch_limit: int | None = None
         """At most so many batches of each loader: for trying a config out."""
-        self._load_from = None if load_from is None else Path(load_from)
+        self._load_from = None if load_from is None else os.fspath(load_from)
         self._resume = resume
         self._initialized = self._compiled = False
         self._has_weights = False  # for val() and test(): loaded, trained or resumed
@@ -447,23 +452,40 @@ class Runner(RunnerBuilders):
         save_param_scheduler: bool = True,
         meta: Mapping[str, Any] | None = None,
         by_epoch: bool = True,
-    ) -> Path:
+        backend_args: Mapping[str, Any] | None = None,
+    ) -> Location:
         """Write a checkpoint; see ``TrainEngine.save_checkpoint``.
 
         Args:
-            out_dir: Folder.
+            out_dir: Folder, a path or a URL that fsspec knows.
             filename: File in it.
             save_optimizer: Without it the run cannot go on exactly.
             save_param_scheduler: Likewise.
             meta: Facts to add to its ``meta``.
             by_epoch: MMEngine's; what is saved is the same, since both counters are.
+            backend_args: For the file system of a URL.
 
         Raises:
             CheckpointError: It could not be written.
         """
         del by_epoch
         return self.trainer.save_checkpoint(
-            Path(out_dir) / filename,
+            join(place(out_dir), filename),
+            meta={**self._meta(), **(meta or {})},
+            save_optimizer=save_optimizer,
+            save_param_scheduler=save_param_scheduler,
+            backend_args=backend_args,
+        )
+
+    def capture_checkpoint(
+        self,
+        *,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """What would be saved now; see ``TrainEngine.capture_checkpoint``."""
+        return self.trainer.capture_checkpoint(
             meta={**self._meta(), **(meta or {})},
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
@@ -527,8 +549,10 @@ class Runner(RunnerBuilders):
                 (one.device for one in self.model.parameters()), torch.device("cpu")
             )
         self._become(
-            check(read(filename, map_location=map_location), str(filename)),
-            Path(filename),
+            check(
+                CheckpointLoader.load_checkpoint(filename, map_location), str(filename)
+            ),
+            place(filename),
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
@@ -585,7 +609,9 @@ class Runner(RunnerBuilders):
                 self.load_checkpoint(found[0])
         self._has_weights = True
 
-    def _become(self, checkpoint: dict[str, Any], path: Path, **which: bool) -> None:
+    def _become(
+        self, checkpoint: dict[str, Any], path: Location, **which: bool
+    ) -> None:
         self._build_training()
         given, mine = self._randomness["seed"], self.seed
         self.trainer.resume_from(checkpoint, **which)

@@ -343,7 +343,7 @@ def test_a_state_of_another_format_is_refused() -> None:
     """The error says which was found."""
     hook = CheckpointHook()
     with pytest.raises(
-        SerializationError, match=r"expected state of format 1 .*found format 7"
+        SerializationError, match=r"expected state of format 2 .*found format 7"
     ):
         hook.load_state_dict({**hook.state_dict(), "format": 7})
 
