@@ -120,7 +120,7 @@ class Store:
         found: dict[str, Any] = {}
 
         def fill(file: IO[bytes]) -> None:
-            with HashingFile(file) as hashing:
+            with HashingFile(file, checkpoint) as hashing:
                 torch.save(checkpoint, cast("IO[bytes]", hashing))
             found.update(size_bytes=hashing.size, digest=hashing.digest)
 
