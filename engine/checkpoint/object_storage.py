@@ -29,18 +29,19 @@ class StagedObject:
     """An object that was uploaded and is not there yet.
 
     Args:
-        file: Of the file system, opened without ``autocommit``.
+        system: The file system, in a transaction that holds this object alone.
     """
 
-    file: Any
+    system: Any
 
     def commit(self) -> None:
         """Let it appear in the place of an older one."""
-        self.file.commit()
+        self.system.end_transaction()
 
     def discard(self) -> None:
         """Forget it."""
-        self.file.discard()
+        if self.system._intrans:  # noqa: SLF001  # it has no other way to ask
+            self.system.transaction.complete(commit=False)
 
 
 @frozen
@@ -64,6 +65,8 @@ class ObjectStorage:
                 take the options.
         """
         try:
+            # An instance of our own: a transaction is the whole instance's.
+            options = {"skip_instance_cache": True, **options}
             system, prefix = fsspec.core.url_to_fs(url, **options)
         except (ImportError, ValueError, TypeError) as error:
             message = (
@@ -81,11 +84,11 @@ class ObjectStorage:
         """
         # A file system with folders needs them; an object store takes it for nothing.
         self.system.makedirs(self.prefix, exist_ok=True)
-        file = self.system.open(f"{self.prefix}/{name}", "wb", autocommit=False)
-        staged = StagedObject(file)
+        self.system.start_transaction()
+        staged = StagedObject(self.system)
         try:
-            fill(file)
-            file.close()
+            with self.system.open(f"{self.prefix}/{name}", "wb") as file:
+                fill(file)
         except BaseException:
             staged.discard()
             raise

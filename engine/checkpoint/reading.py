@@ -132,8 +132,8 @@ def _verify(path: Location, file: Path, manifest: Manifest | None) -> None:
     if why:
         message = (
             f"{path}: cannot be read ({size} bytes): it is truncated or damaged: "
-            f"{why}, says {manifest_name(name_of(path))}. Resume from an older one; if you "
-            "put another file in its place on purpose, delete that manifest."
+            f"{why}, says {manifest_name(name_of(path))}. Resume from an older one; "
+            "if you put another file in its place on purpose, delete that manifest."
         )
         raise CheckpointDamagedError(message)
     return None
