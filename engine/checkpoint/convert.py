@@ -152,7 +152,8 @@ def as_ours(
         checkpoint: What MMEngine saved, as :func:`known_classes` lets it be read.
         template: A checkpoint of the run that is to go on, as it is now.
         by_epoch: Whether that run is bounded by epochs.
-        pass_length: Batches in a pass over its data; ``None``: not known.
+        pass_length: Batches in a pass over its data; 0: it is endless, or does not tell
+            its length; ``None``: the data is not known.
 
     Returns:
         A checkpoint to restore, and remarks on what it lacks.
@@ -173,7 +174,7 @@ def as_ours(
     ours["run_state"]["limits"].update(
         max_epochs=None,
         max_iters=None,
-        epoch_length=pass_length if by_epoch else None,
+        epoch_length=(pass_length or None) if by_epoch else None,
     )
     ours["run_state"]["limits"][bound] = max(int(info.get(bound, 1)), int(reached), 1)
     ours.update(gradients=None, counts=None, hooks={}, parts={}, environment={})
@@ -209,9 +210,11 @@ def _progress(
         "optimizer_steps": iteration,
         "epoch": int(meta["epoch"]) if by_epoch else 0,
         "epoch_iteration": 0 if by_epoch else iteration,
-        "data_pass": iteration // length if length else int(meta["epoch"]),
-        "pass_batch": iteration % length if length else 0,
+        "data_pass": iteration // length if length else 0,
+        "pass_batch": iteration % length if length else iteration,
     }
+    if pass_length is None:
+        progress.update(data_pass=int(meta["epoch"]), pass_batch=0)
     if by_epoch and length:
         inside = iteration - progress["epoch"] * length
         progress["epoch_iteration"] = inside if 0 <= inside <= length else 0

@@ -67,7 +67,7 @@ class CheckpointHook(Hook):
             AR@, auc, precision, mAP, mDice, mIoU, mAcc, aAcc.
         less_keys: Parts of names for which less is better; ``None``: loss.
         filename_tmpl: Name with ``{}`` for the number; ``None``: ``epoch_{}.pth`` or
-            ``iter_{}.pth``.
+            ``iter_{}.pth``. The best are named ``best_METRIC_`` and this.
         backend_args: For the file system of a URL in ``out_dir``, as fsspec takes them.
         published_keys: After training, write copies of the last and the best
             checkpoints with these keys alone, named by their hash.
@@ -206,7 +206,6 @@ class CheckpointHook(Hook):
             self._monitored = [next(iter(metrics))]
             self._rules = self._rules or self._find_rules(self._monitored, None)
         number = runner.epoch if self.by_epoch else runner.iter
-        kind = "epoch" if self.by_epoch else "iter"
         for name in self._monitored:
             score = float(get_metric_value(name, metrics))
             if math.isnan(score):
@@ -214,7 +213,7 @@ class CheckpointHook(Hook):
             elif is_better(score, self._best_scores.get(name), self._rule(name)):
                 self._best_scores[name] = score
                 label = name.replace("/", "_")
-                file = f"best_{label}_{kind}_{number}.pth"
+                file = f"best_{label}_{self.filename_tmpl.format(number)}"
                 self._owed_best[file] = name
                 runner.owe(DueKind.SAVE_BEST, self, file)
 

@@ -21,7 +21,7 @@ from engine.checkpoint import (
     place,
     restore,
 )
-from engine.dataset import data_length
+from engine.dataset import open_cursor
 from engine.errors import (
     CheckpointNotFoundError,
     SerializationError,
@@ -283,12 +283,16 @@ class SavedEngine(EventEngine):
     ) -> tuple[dict[str, Any], list[str]]:
         loop = getattr(self.context, "train_loop", None)
         loader = getattr(loop, "dataloader", None)
+        length = None
+        if loader is not None:
+            seed = self.run_state.seed
+            length = open_cursor(loader, seed=seed, randomness="sample").length
         template = capture(self.run_state, self.parts, self.context.hook_set)
         return as_ours(
             checkpoint,
             template,
             by_epoch=loop is None or loop.plan.by_epoch,
-            pass_length=None if loader is None else data_length(loader),
+            pass_length=length,
         )
 
     def _training_randomness(self) -> dict[str, Any]:
