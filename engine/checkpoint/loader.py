@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from engine.checkpoint.reading import read
 from engine.errors import DuplicateNameError
@@ -24,11 +24,23 @@ class CheckpointLoader:
 
     _schemes: ClassVar[dict[str, Loader]] = {}
 
+    @overload
+    @classmethod
+    def register_scheme(
+        cls, prefixes: str | Sequence[str], loader: None = None, force: bool = False
+    ) -> Callable[[_Loader], _Loader]: ...
+
+    @overload
+    @classmethod
+    def register_scheme(
+        cls, prefixes: str | Sequence[str], loader: _Loader, force: bool = False
+    ) -> _Loader: ...
+
     @classmethod
     def register_scheme(
         cls,
         prefixes: str | Sequence[str],
-        loader: Loader | None = None,
+        loader: Any = None,
         force: bool = False,
     ) -> Any:
         """Register what loads names with a prefix; a decorator without ``loader``.

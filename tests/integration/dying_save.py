@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-from engine.checkpoint import Store, local_storage
+from engine.checkpoint import Store
 from engine.checkpoint.format import FORMAT, NEEDED
 from engine.checkpoint.hashing import HashingFile
 from engine.hooks.saving import Save
@@ -57,7 +58,7 @@ def die_before(step: int) -> None:
     for name in ("open", "fsync", "replace", "unlink"):
         dying(os, name)
     dying(HashingFile, "write")
-    dying(local_storage.fcntl, "flock")
+    dying(fcntl, "flock")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,27 @@ def test_killed_before_any_step_nothing_is_lost(tmp_path: Path, name: str) -> No
     assert seen == {2.0, 3.0}, "killed early the old one is newest, late the new one"
 
 
+def test_old_ones_go_when_all_else_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each deletion the new file, its manifest and the pointer are there."""
+    store = before(tmp_path)
+    there: list[tuple[str, set[str], str]] = []
+    healthy = os.unlink
+
+    def unlink(path: Path) -> None:
+        names = {one.name for one in tmp_path.iterdir()}
+        there.append((path.name, names, (tmp_path / "last_checkpoint").read_text()))
+        healthy(path)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    save(store, "epoch_3.pth", 3, drop=("epoch_1.pth",))
+    assert [name for name, _, _ in there] == ["epoch_1.pth", "epoch_1.pth.json"]
+    for _, names, pointer in there:
+        assert {"epoch_3.pth", "epoch_3.pth.json"} <= names
+        assert pointer == "epoch_3.pth"
+
+
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "gone", "longer"])
 @pytest.mark.parametrize("manifest", [True, False])
 def test_damage_is_told_and_the_one_before_is_used(

@@ -1,9 +1,10 @@
 """Checkpoints beside MMEngine's: the same files, and runs that go on from its own.
 
-``python tests/oracle/checkpoints_against_mmengine.py``: several settings of its
-``CheckpointHook`` leave the same names as ours, and a run that MMEngine began, by epochs
-and by iterations, goes on here to the weights and learning rates that MMEngine reaches
-itself.
+    python tests/oracle/checkpoints_against_mmengine.py
+
+Several settings of its ``CheckpointHook`` leave the same names as ours, and a run that
+MMEngine began, by epochs and by iterations, goes on here to the weights and learning
+rates that MMEngine reaches itself.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import os
 import sys
 import types
 from collections import Counter, OrderedDict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from engine.state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 NAME = "mmengine.logging.history_buffer"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import torch
@@ -16,12 +16,9 @@ from engine.runner import (
     weights_to_cpu,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 @pytest.fixture
-def zoo(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def zoo(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """``zoo://`` is known while the test runs; the names that were asked for."""
     asked: list[str] = []
     monkeypatch.setattr(CheckpointLoader, "_schemes", {})

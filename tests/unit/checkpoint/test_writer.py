@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.checkpoint import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_a_job_runs_beside_its_caller() -> None:
@@ -28,9 +33,10 @@ def test_a_job_runs_beside_its_caller() -> None:
 
 def test_a_second_one_waits_for_the_first() -> None:
     """They never overlap, and end in the order in which they were given."""
-    writer, done = Writer(), []
+    writer = Writer()
+    done: list[int] = []
     for number in range(5):
-        writer.submit(lambda number=number: done.append(number))
+        writer.submit(functools.partial(done.append, number))
     writer.wait()
     assert done == list(range(5))
 
@@ -38,7 +44,8 @@ def test_a_second_one_waits_for_the_first() -> None:
 @pytest.mark.parametrize("how", ["check", "wait", "submit"])
 def test_an_error_is_raised_once(how: str) -> None:
     """At the next occasion, whichever it is, and then it is over."""
-    writer, later = Writer(), []
+    writer = Writer()
+    later: list[int] = []
 
     def fail() -> None:
         raise OSError("the disk is full")
@@ -46,10 +53,10 @@ def test_an_error_is_raised_once(how: str) -> None:
     writer.submit(fail)
     while writer.busy:
         threading.Event().wait(0.001)
-    calls = {
+    calls: dict[str, Callable[[], None]] = {
         "check": writer.check,
         "wait": writer.wait,
-        "submit": lambda: writer.submit(lambda: later.append(1)),
+        "submit": lambda: writer.submit(functools.partial(later.append, 1)),
     }
     with pytest.raises(OSError, match="the disk is full"):
         calls[how]()
