@@ -41,6 +41,8 @@ class HashingFile:
         self._last: Future[None] | None = None
         self._stays = dict(_storages(content))
         self.size = 0
+        self.error: OSError | None = None
+        """Why the file underneath took no more; torch tells of it in its own words."""
 
     def __enter__(self) -> Self:
         """Itself; leaving waits for the digest."""
@@ -70,6 +72,9 @@ class HashingFile:
         hashed = self._thread.submit(self._hash.update, piece)
         try:
             self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
         finally:
             if size >= _LARGE and not stays:
                 hashed.result()  # torch's own buffer: gone when this returns

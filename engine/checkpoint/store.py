@@ -121,7 +121,10 @@ class Store:
 
         def fill(file: IO[bytes]) -> None:
             with HashingFile(file, checkpoint) as hashing:
-                torch.save(checkpoint, cast("IO[bytes]", hashing))
+                try:
+                    torch.save(checkpoint, cast("IO[bytes]", hashing))
+                except RuntimeError as error:
+                    raise (hashing.error or error) from error
             found.update(size_bytes=hashing.size, digest=hashing.digest)
 
         with self._explained(path):
