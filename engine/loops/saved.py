@@ -5,8 +5,24 @@ from __future__ import annotations
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from engine.checkpoint import Parts, Store, capture, check, examine, read, restore
+from engine.checkpoint import (
+    CheckpointLoader,
+    Location,
+    Parts,
+    Store,
+    as_ours,
+    capture,
+    check,
+    examine,
+    is_mmengine,
+    name_of,
+    parent_of,
+    place,
+    restore,
+)
+from engine.dataset import open_cursor
 from engine.errors import (
     CheckpointNotFoundError,
     SerializationError,
@@ -15,6 +31,8 @@ from engine.errors import (
 from engine.loops.clock import Clock
 from engine.loops.loop import EventEngine
 from engine.state import (
+    Exactness,
+    PartReport,
     Phase,
     ResumeReport,
     capture_randomness,
@@ -28,7 +46,7 @@ if TYPE_CHECKING:
 
     from engine.events import Priority
     from engine.hooks import Hook
-    from engine.state import PartReport, RunState
+    from engine.state import RunState
 
 __all__ = ["SavedEngine"]
 
@@ -52,6 +70,8 @@ class SavedEngine(EventEngine):
         self.context = context
         self.parts = Parts()
         self.clock = Clock(self.run_state)
+        self.run_id = uuid4().hex[:12]
+        """Of the run over all its starts; tells its files from another run's."""
         self._resumed = False
         self._must_be_exact = False
         self._report: ResumeReport | None = None
@@ -144,7 +164,8 @@ class SavedEngine(EventEngine):
         meta: Mapping[str, Any] | None = None,
         save_optimizer: bool = True,
         save_param_scheduler: bool = True,
-    ) -> Path:
+        backend_args: Mapping[str, Any] | None = None,
+    ) -> Location:
         """Write everything that is needed to go on exactly.
 
         Best called at a safe point: between runs, or by owing it
@@ -152,20 +173,40 @@ class SavedEngine(EventEngine):
         lacks what the handlers after it do; the checkpoint says so.
 
         Args:
-            path: The file; it is whole afterwards, or an error says why.
+            path: The file, a path or a URL that fsspec knows; it is whole afterwards,
+                or an error says why.
             meta: Facts to add to its ``meta``.
             save_optimizer: Without it the run cannot go on exactly.
             save_param_scheduler: Likewise.
+            backend_args: For the file system of a URL.
 
         Raises:
             CheckpointError: It could not be written.
         """
-        path = Path(path)
+        where = place(path)
+        checkpoint = self.capture_checkpoint(
+            meta=meta,
+            save_optimizer=save_optimizer,
+            save_param_scheduler=save_param_scheduler,
+        )
+        return Store(parent_of(where), backend_args).write(name_of(where), checkpoint)
+
+    def capture_checkpoint(
+        self,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+    ) -> dict[str, Any]:
+        """What :meth:`save_checkpoint` writes, after all hooks have had it.
+
+        Its tensors are the run's own: the next iteration changes them.
+        """
         checkpoint = capture(
             self.run_state,
             self.parts,
             self.context.hook_set,
-            meta=meta,
+            meta={"run_id": self.run_id, **(meta or {})},
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
             at_safe_point=self._at_safe_point
@@ -174,7 +215,7 @@ class SavedEngine(EventEngine):
         )
         with fence():  # what handlers draw here, a resumed run does not draw again
             self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
-            return Store(path.parent).write(path.name, checkpoint)
+        return checkpoint
 
     def resume(
         self,
@@ -247,6 +288,13 @@ class SavedEngine(EventEngine):
             StateError: This run is training.
         """
         self._check_at_rest()
+        foreign: list[PartReport] = []
+        if is_mmengine(checkpoint):
+            checkpoint, remarks = self._from_mmengine(checkpoint)
+            foreign = [
+                PartReport("MMEngine's checkpoint", Exactness.BEST_EFFORT, one)
+                for one in remarks
+            ]
         found = examine(
             checkpoint,
             self.parts,
@@ -254,7 +302,7 @@ class SavedEngine(EventEngine):
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
-        report = ResumeReport(found).with_parts(further)
+        report = ResumeReport(foreign).with_parts(found).with_parts(further)
         if exact:
             report.check_exact()
         self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
@@ -266,6 +314,7 @@ class SavedEngine(EventEngine):
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
+        self.run_id = checkpoint["meta"].get("run_id", self.run_id)
         self._start_anew()
         self._must_be_exact, self._report = exact, report
         self._tell(report.inexact)
@@ -304,6 +353,23 @@ class SavedEngine(EventEngine):
                 reason=one.reason,
             )
 
+    def _from_mmengine(
+        self, checkpoint: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[str]]:
+        loop = getattr(self.context, "train_loop", None)
+        loader = getattr(loop, "dataloader", None)
+        length = None
+        if loader is not None:
+            seed = self.run_state.seed
+            length = open_cursor(loader, seed=seed, randomness="sample").length
+        template = capture(self.run_state, self.parts, self.context.hook_set)
+        return as_ours(
+            checkpoint,
+            template,
+            by_epoch=loop is None or loop.plan.by_epoch,
+            pass_length=length,
+        )
+
     def _training_randomness(self) -> dict[str, Any]:
         """Training's generators, also while a validation draws from its own."""
         return self.context.outer_randomness or capture_randomness()
@@ -333,10 +399,11 @@ def _find(
         CheckpointNotFoundError: There is none.
         CheckpointDamagedError: It cannot be read, or holds no run.
     """
-    path = Path(path)
-    if not path.is_dir():
-        return check(read(path, map_location=map_location), str(path)), []
-    found = Store(path).newest_good(map_location=map_location)
+    where = place(path)
+    if not (isinstance(where, Path) and where.is_dir()):
+        content = CheckpointLoader.load_checkpoint(path, map_location)
+        return check(content, str(path)), []
+    found = Store(where).newest_good(map_location=map_location)
     if found is None:
         message = f"{path}: the folder holds no checkpoint (*.pth)"
         raise CheckpointNotFoundError(message)

@@ -134,3 +134,24 @@ def test_the_optimizer_benchmark_measures_each_case() -> None:
         }
         assert all(row["ratio"] > 0 for row in cases.values())
     assert {"engine, 1", "engine, 10"} <= set(read["schedules"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "expected"), [("save", "blocked / one copy"), ("faults", "two runs")]
+)
+def test_the_benchmarks_of_saving_run(name: str, expected: str, tmp_path: Path) -> None:
+    """They print a table, and no fault loses a run."""
+    found = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / f"bench_{name}.py"), "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    *table, last = found.stdout.splitlines()
+    read = json.loads(last)
+    assert (read["benchmark"], read["quick"]) == (name, True)
+    assert expected in "\n".join(table)
