@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["as_config", "pick_arguments", "read_config"]
 
-_READ_FROM_CFG = ("compile", "sync_bn", "model_wrapper_cfg", "find_unused_parameters")
+_READ_FROM_CFG = (
+    "compile",
+    "activation_checkpointing",
+    "sync_bn",
+    "model_wrapper_cfg",
+    "find_unused_parameters",
+)
 """Entries that are no arguments, but that the Runner heeds."""
 
 

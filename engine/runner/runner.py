@@ -36,7 +36,7 @@ from engine.dist import is_main_process
 from engine.errors import ConfigError, a_type, check_switch, did_you_mean
 from engine.hooks import HookSet
 from engine.loops import EvalEngine, TrainEngine
-from engine.model import require_step
+from engine.model import require_step, turn_on_activation_checkpointing
 from engine.registry import RUNNERS
 from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
@@ -108,8 +108,9 @@ class Runner(RunnerBuilders):
             ``deterministic``.
         experiment_name: The run's name; the start's time is added.
         cfg: The config that this was made from; it goes into checkpoints as text, and
-            into the work dir. Its ``compile``, ``sync_bn``, ``model_wrapper_cfg`` and
-            ``find_unused_parameters`` are heeded.
+            into the work dir. Its ``compile``, ``activation_checkpointing``,
+            ``sync_bn``, ``model_wrapper_cfg`` and ``find_unused_parameters`` are
+            heeded.
 
     Raises:
         ConfigError: Arguments contradict each other, or the work dir cannot be written.
@@ -346,10 +347,13 @@ class Runner(RunnerBuilders):
         )
 
     def _compile(self) -> None:
-        """Compile the model's step if the config asks for it, once."""
+        """Recompute and compile what the config asks for, once."""
         if self._compiled:
             return
         self._compiled = True
+        forgetful = self.cfg.get("activation_checkpointing")
+        if forgetful:
+            turn_on_activation_checkpointing(unwrap(self.model), forgetful)
         options = self.cfg.get("compile")
         if compile_model(unwrap(self.model), options):
             self.logger.info(

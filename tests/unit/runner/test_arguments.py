@@ -13,7 +13,13 @@ from torch import nn
 
 from engine import MODELS, Hook, Runner, StepModel
 from engine.config import Config
-from engine.errors import ConfigError, OptimizerError, RegistryError, StateError
+from engine.errors import (
+    ConfigError,
+    ModelError,
+    OptimizerError,
+    RegistryError,
+    StateError,
+)
 from engine.model import (
     BaseDataPreprocessor,
     BaseModel,
@@ -267,6 +273,34 @@ def test_compile_takes_true_or_options(tmp_path: Path) -> None:
     """Anything else is a mistake."""
     with pytest.raises(ConfigError, match="compile: expected True or a mapping"):
         whole(tmp_path, compile="yes").train()
+
+
+def test_named_parts_recompute_their_activations(tmp_path: Path) -> None:
+    """Their forward runs once more in each backward; the weights come out the same."""
+
+    def train(**changes: Any) -> tuple[int, dict[str, torch.Tensor]]:
+        runner: Any = whole(tmp_path / str(len(changes)), **changes)
+        forward, calls = runner.model.layer.forward, []
+
+        def counted(inputs: torch.Tensor) -> torch.Tensor:
+            calls.append(1)
+            result: torch.Tensor = forward(inputs)
+            return result
+
+        runner.model.layer.forward = counted
+        runner.train()
+        return len(calls), runner.model.state_dict()
+
+    once, ours = train()
+    twice, theirs = train(activation_checkpointing=["layer"])
+    assert twice > once
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_part_that_is_not_there_cannot_recompute(tmp_path: Path) -> None:
+    """The nearest one is named."""
+    with pytest.raises(ModelError, match="has no part 'layr'.*Did you mean 'layer'"):
+        whole(tmp_path, activation_checkpointing="layr").train()
 
 
 # -- optimizer -------------------------------------------------------------------
