@@ -13,7 +13,9 @@ from engine.errors import (
     StateError,
 )
 from engine.loops.clock import Clock
+from engine.loops.lengthen import MadeSchedules
 from engine.loops.loop import EventEngine
+from engine.optim.scheduler import check_on_longer
 from engine.state import Phase, capture_randomness, restore_randomness
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
     from engine.events import Priority
     from engine.hooks import Hook
-    from engine.state import RunState
+    from engine.optim.scheduler import OnLonger
+    from engine.state import Limits, RunState
 
 __all__ = ["SavedEngine"]
 
@@ -47,6 +50,7 @@ class SavedEngine(EventEngine):
         self.parts = Parts()
         self.clock = Clock(self.run_state)
         self._resumed = False
+        self._made_schedules: MadeSchedules | None = None
         self._at_safe_point = True
 
     def track(
@@ -174,6 +178,7 @@ class SavedEngine(EventEngine):
         map_location: Any = "cpu",
         resume_optimizer: bool = True,
         resume_param_scheduler: bool = True,
+        on_longer: OnLonger | None = None,
     ) -> list[str]:
         """Become the run that a checkpoint holds; ``run()`` then goes on.
 
@@ -182,6 +187,11 @@ class SavedEngine(EventEngine):
             map_location: Where tensors are put while reading.
             resume_optimizer: Also the optimizer's state.
             resume_param_scheduler: Also the schedules' state.
+            on_longer: What the schedules do if ``run()`` is then given another length
+                than the run was saved with: ``"keep"`` stays with what was saved,
+                ``"hold"`` too, but keeps the value from the old end on, ``"stretch"``
+                takes them as they are made now, for the new length. ``None``: it is an
+                error of ``run()`` if that makes a difference.
 
         Returns:
             Remarks, also logged: what may keep the run from being bit-equal.
@@ -190,6 +200,7 @@ class SavedEngine(EventEngine):
             CheckpointNotFoundError: There is none.
             CheckpointDamagedError: It cannot be read, or holds no run.
             CheckpointError: It does not fit this run.
+            ScheduleError: ``on_longer`` is none of these.
             StateError: This run is training.
         """
         checkpoint, passed_over = _find(path, map_location=map_location)
@@ -201,6 +212,7 @@ class SavedEngine(EventEngine):
             checkpoint,
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
+            on_longer=on_longer,
         )
 
     def resume_from(
@@ -209,6 +221,7 @@ class SavedEngine(EventEngine):
         *,
         resume_optimizer: bool = True,
         resume_param_scheduler: bool = True,
+        on_longer: OnLonger | None = None,
     ) -> list[str]:
         """Become the run that a checkpoint, read and checked, holds.
 
@@ -217,9 +230,12 @@ class SavedEngine(EventEngine):
 
         Raises:
             CheckpointError: It does not fit this run.
+            ScheduleError: ``on_longer`` is none of those that :meth:`resume` takes.
             StateError: This run is training.
         """
         self._check_at_rest()
+        check_on_longer(on_longer)
+        made = MadeSchedules.of(self.parts, on_longer)
         self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
         remarks = restore(
             checkpoint,
@@ -229,12 +245,21 @@ class SavedEngine(EventEngine):
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
+        self._made_schedules = made if resume_param_scheduler else None
         self._start_anew()
         for remark in remarks:
             self.context.logger.warning(
                 "resume_remark", line=f"Resume: {remark}", remark=remark
             )
         return remarks
+
+    def _settle_schedules(self, limits: Limits) -> None:
+        """After a resume: what the schedules do in a run of another length."""
+        if self._made_schedules is not None:
+            self._made_schedules.settle(
+                self.parts, self.run_state, limits, self.context
+            )
+            self._made_schedules = None
 
     def _training_randomness(self) -> dict[str, Any]:
         """Training's generators, also while a validation draws from its own."""

@@ -52,6 +52,7 @@ from engine.version import __version__
 
 if TYPE_CHECKING:
     from engine.events import Priority
+    from engine.optim.scheduler import OnLonger
 
 __all__ = ["Runner"]
 
@@ -72,7 +73,9 @@ class Runner(RunnerBuilders):
         test_dataloader: Likewise.
         train_cfg: ``{"max_epochs": n}`` or ``{"by_epoch": False, "max_iters": n}``,
             with ``val_begin``, ``val_interval``, ``dynamic_intervals`` and
-            ``val_at_start``; a loop, or a spec of one.
+            ``val_at_start``; a loop, or a spec of one. With ``on_longer`` it says what
+            schedules do in a run that is resumed with another length (see
+            :meth:`resume`).
         val_cfg: ``{}``, a loop, or a spec of one.
         test_cfg: Likewise.
         auto_scale_lr: ``enable`` and ``base_batch_size``: with other batches the
@@ -507,6 +510,7 @@ class Runner(RunnerBuilders):
         resume_optimizer: bool = True,
         resume_param_scheduler: bool = True,
         map_location: Any = "default",
+        on_longer: OnLonger | None = None,
     ) -> None:
         """Become the run that a checkpoint holds; ``train()`` then goes on.
 
@@ -516,6 +520,9 @@ class Runner(RunnerBuilders):
             resume_param_scheduler: Also the schedules' state.
             map_location: Where tensors are put while reading; ``"default"``: where
                 the model is.
+            on_longer: What the schedules do if this run has another length than the
+                saved one: ``"keep"``, ``"stretch"`` or ``"hold"``, as
+                ``TrainEngine.resume`` says; ``None``: what ``train_cfg`` says.
 
         Raises:
             ConfigError: Parts for training are missing.
@@ -529,6 +536,7 @@ class Runner(RunnerBuilders):
         self._become(
             check(read(filename, map_location=map_location), str(filename)),
             Path(filename),
+            on_longer=on_longer,
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
@@ -585,10 +593,17 @@ class Runner(RunnerBuilders):
                 self.load_checkpoint(found[0])
         self._has_weights = True
 
-    def _become(self, checkpoint: dict[str, Any], path: Path, **which: bool) -> None:
+    def _become(
+        self,
+        checkpoint: dict[str, Any],
+        path: Path,
+        on_longer: OnLonger | None = None,
+        **which: bool,
+    ) -> None:
         self._build_training()
         given, mine = self._randomness["seed"], self.seed
-        self.trainer.resume_from(checkpoint, **which)
+        on_longer = on_longer or getattr(self.train_loop, "on_longer", None)
+        self.trainer.resume_from(checkpoint, on_longer=on_longer, **which)
         if given is not None and given != self.seed:
             self.logger.warning(
                 "seed_differs",
