@@ -29,7 +29,9 @@ from engine.errors import (
     StateError,
 )
 from engine.loops.clock import Clock
+from engine.loops.lengthen import MadeSchedules
 from engine.loops.loop import EventEngine
+from engine.optim.scheduler import check_on_longer
 from engine.state import (
     Exactness,
     PartReport,
@@ -46,7 +48,8 @@ if TYPE_CHECKING:
 
     from engine.events import Priority
     from engine.hooks import Hook
-    from engine.state import RunState
+    from engine.optim.scheduler import OnLonger
+    from engine.state import Limits, RunState
 
 __all__ = ["SavedEngine"]
 
@@ -75,6 +78,7 @@ class SavedEngine(EventEngine):
         self._resumed = False
         self._must_be_exact = False
         self._report: ResumeReport | None = None
+        self._made_schedules: MadeSchedules | None = None
         self._at_safe_point = True
 
     def track(
@@ -225,6 +229,7 @@ class SavedEngine(EventEngine):
         resume_optimizer: bool = True,
         resume_param_scheduler: bool = True,
         exact: bool = False,
+        on_longer: OnLonger | None = None,
     ) -> ResumeReport:
         """Become the run that a checkpoint holds; ``run()`` then goes on.
 
@@ -235,6 +240,11 @@ class SavedEngine(EventEngine):
             resume_param_scheduler: Also the schedules' state.
             exact: Refuse where a part of the run does not come back to the bit; what
                 ``run()`` finds of the data counts too.
+            on_longer: What the schedules do if ``run()`` is then given another length
+                than the run was saved with: ``"keep"`` stays with what was saved,
+                ``"hold"`` too, but keeps the value from the old end on, ``"stretch"``
+                takes them as they are made now, for the new length. ``None``: it is an
+                error of ``run()`` if that makes a difference.
 
         Returns:
             How exactly each part comes back; what is not exact is logged. The data's
@@ -246,6 +256,7 @@ class SavedEngine(EventEngine):
             CheckpointError: It does not fit this run.
             InexactResumeError: ``exact``, and a part does not come back so; nothing
                 was changed.
+            ScheduleError: ``on_longer`` is none of these.
             StateError: This run is training.
         """
         checkpoint, passed_over = _find(path, map_location=map_location)
@@ -258,6 +269,7 @@ class SavedEngine(EventEngine):
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
             exact=exact,
+            on_longer=on_longer,
         )
 
     def resume_from(
@@ -268,6 +280,7 @@ class SavedEngine(EventEngine):
         resume_param_scheduler: bool = True,
         exact: bool = False,
         further: Iterable[PartReport] = (),
+        on_longer: OnLonger | None = None,
     ) -> ResumeReport:
         """Become the run that a checkpoint, read and checked, holds.
 
@@ -277,6 +290,7 @@ class SavedEngine(EventEngine):
             resume_param_scheduler: Also the schedules' state.
             exact: As for :meth:`resume`.
             further: What the caller knows of parts that are not this engine's.
+            on_longer: As for :meth:`resume`.
 
         Returns:
             How exactly each part comes back; what is not exact is logged.
@@ -285,9 +299,12 @@ class SavedEngine(EventEngine):
             CheckpointError: It does not fit this run.
             InexactResumeError: ``exact``, and a part does not come back so; nothing
                 was changed.
+            ScheduleError: ``on_longer`` is none of those that :meth:`resume` takes.
             StateError: This run is training.
         """
         self._check_at_rest()
+        check_on_longer(on_longer)
+        made = MadeSchedules.of(self.parts, on_longer)
         foreign: list[PartReport] = []
         if is_mmengine(checkpoint):
             checkpoint, remarks = self._from_mmengine(checkpoint)
@@ -315,6 +332,7 @@ class SavedEngine(EventEngine):
             resume_param_scheduler=resume_param_scheduler,
         )
         self.run_id = checkpoint["meta"].get("run_id", self.run_id)
+        self._made_schedules = made if resume_param_scheduler else None
         self._start_anew()
         self._must_be_exact, self._report = exact, report
         self._tell(report.inexact)
@@ -369,6 +387,14 @@ class SavedEngine(EventEngine):
             by_epoch=loop is None or loop.plan.by_epoch,
             pass_length=length,
         )
+
+    def _settle_schedules(self, limits: Limits) -> None:
+        """After a resume: what the schedules do in a run of another length."""
+        if self._made_schedules is not None:
+            self._made_schedules.settle(
+                self.parts, self.run_state, limits, self.context
+            )
+            self._made_schedules = None
 
     def _training_randomness(self) -> dict[str, Any]:
         """Training's generators, also while a validation draws from its own."""

@@ -58,6 +58,7 @@ from engine.version import __version__
 
 if TYPE_CHECKING:
     from engine.events import Priority
+    from engine.optim.scheduler import OnLonger
 
 __all__ = ["Runner"]
 
@@ -78,7 +79,9 @@ class Runner(RunnerBuilders):
         test_dataloader: Likewise.
         train_cfg: ``{"max_epochs": n}`` or ``{"by_epoch": False, "max_iters": n}``,
             with ``val_begin``, ``val_interval``, ``dynamic_intervals`` and
-            ``val_at_start``; a loop, or a spec of one.
+            ``val_at_start``; a loop, or a spec of one. With ``on_longer`` it says what
+            schedules do in a run that is resumed with another length (see
+            :meth:`resume`).
         val_cfg: ``{}``, a loop, or a spec of one.
         test_cfg: Likewise.
         auto_scale_lr: ``enable`` and ``base_batch_size``: with other batches the
@@ -551,6 +554,7 @@ class Runner(RunnerBuilders):
         resume_optimizer: bool = True,
         resume_param_scheduler: bool = True,
         map_location: Any = "default",
+        on_longer: OnLonger | None = None,
     ) -> None:
         """Become the run that a checkpoint holds; ``train()`` then goes on.
 
@@ -560,6 +564,9 @@ class Runner(RunnerBuilders):
             resume_param_scheduler: Also the schedules' state.
             map_location: Where tensors are put while reading; ``"default"``: where
                 the model is.
+            on_longer: What the schedules do if this run has another length than the
+                saved one: ``"keep"``, ``"stretch"`` or ``"hold"``, as
+                ``TrainEngine.resume`` says; ``None``: what ``train_cfg`` says.
 
         Raises:
             ConfigError: Parts for training are missing.
@@ -575,6 +582,7 @@ class Runner(RunnerBuilders):
                 CheckpointLoader.load_checkpoint(filename, map_location), str(filename)
             ),
             place(filename),
+            on_longer=on_longer,
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
@@ -632,7 +640,11 @@ class Runner(RunnerBuilders):
         self._has_weights = True
 
     def _become(
-        self, checkpoint: dict[str, Any], path: Location, **which: bool
+        self,
+        checkpoint: dict[str, Any],
+        path: Location,
+        on_longer: OnLonger | None = None,
+        **which: bool,
     ) -> None:
         self.build_training()
         given, mine = self._randomness["seed"], self.seed
@@ -640,6 +652,7 @@ class Runner(RunnerBuilders):
             checkpoint,
             exact=self._resume_exactly,
             further=self._compare(checkpoint["meta"]),
+            on_longer=on_longer or getattr(self.train_loop, "on_longer", None),
             **which,
         )
         self._cut_logs_back(checkpoint["meta"])

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import mmengine.runner  # type: ignore[import-not-found] # not in the project's environment
+import mmengine.runner
 import torch
-from mmengine.evaluator import BaseMetric  # type: ignore[import-not-found] # the same
-from mmengine.model import BaseModel  # type: ignore[import-not-found] # the same
+from mmengine.evaluator import BaseMetric
+from mmengine.model import BaseModel
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
