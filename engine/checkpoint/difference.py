@@ -68,9 +68,6 @@ def find_differences(
     """
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         yield from _tensors(one, other, part, key)
-    elif isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        if one.dtype != other.dtype or one.tobytes() != other.tobytes():
-            yield Difference(part, key, "two arrays that are not equal")
     elif isinstance(one, Mapping) and isinstance(other, Mapping):
         yield from _mappings(one, other, part, key)
     elif _are_sequences(one, other):
@@ -79,16 +76,21 @@ def find_differences(
             yield Difference(part, key, what)
         for index, (mine, theirs) in enumerate(zip(one, other, strict=False)):
             yield from find_differences(mine, theirs, part=part, key=f"{key}[{index}]")
-    elif type(one) is not type(other):
-        yield Difference(part, key, f"{_show(one)} and {_show(other)}")
-    elif isinstance(one, float):
-        if struct.pack("<d", one) != struct.pack("<d", other):
-            yield _numbers(one, other, part, key)
-    elif one != other:
-        if isinstance(one, int) and not isinstance(one, bool):
+    elif type(one) is not type(other) or not _equal(one, other):
+        both = isinstance(one, int | float) and isinstance(other, int | float)
+        if both and type(one) is type(other) and not isinstance(one, bool):
             yield _numbers(one, other, part, key)
         else:
             yield Difference(part, key, f"{_show(one)} and {_show(other)}")
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two plain values are equal; floats to the bit."""
+    if isinstance(one, float):
+        return struct.pack("<d", one) == struct.pack("<d", other)
+    if isinstance(one, np.ndarray):
+        return bool(one.dtype == other.dtype and one.tobytes() == other.tobytes())
+    return bool(one == other)
 
 
 def _are_sequences(one: Any, other: Any) -> bool:
@@ -187,14 +189,12 @@ def split_parts(checkpoint: Any) -> dict[str, Any]:
     left = dict(checkpoint)
     meta = left.pop("meta", None) or {}
     ours = left.pop("engine", None) or {}
+    place = ours.get("run_state") or {  # MMEngine's tells it in meta
+        key: meta[key] for key in ("epoch", "iter", "seed") if key in meta
+    }
     parts: dict[str, Any] = {
         "place": {
-            **{key: meta[key] for key in ("epoch", "iter", "seed") if key in meta},
-            **{
-                key: value
-                for key, value in _timeless(ours.get("run_state", {})).items()
-                if key not in _PHASES
-            },
+            key: value for key, value in _timeless(place).items() if key not in _PHASES
         }
     }
     weights = left.pop("state_dict")

@@ -358,7 +358,7 @@ def verify_resume(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Cut a short run of CONFIG at several places, resume, compare; exit 1 if one differs."""
+    """Cut a short run of CONFIG at some places, resume, compare; exit 1 if unequal."""
     with _mistakes(debug=debug):
         from engine.cli.verify_resume import run
 

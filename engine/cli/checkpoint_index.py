@@ -160,7 +160,7 @@ class _Unpickler(pickle.Unpickler):
 class _Foreign:
     """Stands for an object of a class that is not on the list; takes anything."""
 
-    def __new__(cls, *_: Any, **__: Any) -> Any:  # noqa: PYI034  # what REDUCE and NEWOBJ call
+    def __new__(cls, *_: Any, **__: Any) -> Any:  # what REDUCE and NEWOBJ call
         return super().__new__(cls)
 
     def __init__(self, *_: Any, **__: Any) -> None:
@@ -190,13 +190,22 @@ def _tensor(storage: _Storage, _: int, size: Any, *__: Any) -> TensorStub:
     return TensorStub(shape, storage.dtype, storage.name, prod(shape) * storage.width)
 
 
-def _tensor_of_dtype(storage: _Storage, _: int, size: Any, *rest: Any) -> TensorStub:
-    # Storage of bytes, and the dtype told apart: of kinds that have no storage class.
-    dtype = str(rest[4]).removeprefix("torch.") if len(rest) > 4 else storage.dtype
+def _tensor_of_dtype(
+    storage: _Storage,
+    _: int,
+    size: Any,
+    stride: Any,  # noqa: ARG001  # what torch passes
+    requires_grad: bool,  # noqa: ARG001
+    hooks: Any,  # noqa: ARG001
+    dtype: str = "",
+    *__: Any,
+) -> TensorStub:
+    # Of kinds that have no storage class, such as uint16: bytes, and the dtype apart.
+    name = dtype.removeprefix("torch.") or storage.dtype
+    bits = "".join(char for char in name.partition("_")[0] if char.isdigit())
     shape = tuple(size)
-    digits = "".join(char for char in dtype if char.isdigit())
-    width = max(int(digits or "8") // 8, 1) if dtype[0] in "fui" else storage.width
-    return TensorStub(shape, dtype, storage.name, prod(shape) * width)
+    width = int(bits) // 8 if bits else storage.width
+    return TensorStub(shape, name, storage.name, prod(shape) * width)
 
 
 def _parameter(data: TensorStub, *_: Any) -> TensorStub:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from engine.cli.checkpoint_index import CheckpointIndex, read_index, tensors
+from engine.cli.checkpoint_index import (
+    CheckpointIndex,
+    TensorStub,
+    read_index,
+    tensors,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["describe", "run"]
 
 _PARTS_OF_OURS = ("hooks", "parts")
+_KIB = 1024
 _SHOWN = 60  # characters of a value on a line
 
 
@@ -86,6 +92,9 @@ def _facts(tree: Mapping[Any, Any]) -> Iterator[str]:
 
 
 def _parts(tree: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    if all(isinstance(value, TensorStub) for value in tree.values()):
+        yield "weights", tree
+        return
     for key, value in tree.items():
         if key == "meta":
             continue
@@ -139,7 +148,7 @@ def _size(count: float) -> str:
     ('100 B', '221.5 KiB')
     """
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
+        if count < _KIB:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
+        count /= _KIB
     return f"{count:.1f} TiB"

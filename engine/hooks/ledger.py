@@ -110,7 +110,7 @@ class LedgerHook(Hook):
             self._write()
 
     def _generators(self, done: int) -> int:
-        found = zlib.crc32(torch.default_generator.get_state().numpy())
+        found = zlib.crc32(_memory(torch.default_generator.get_state()))
         if self._numpy is not None:
             found = zlib.crc32(self._numpy[1], found)
         if done % _RARELY == 0:
@@ -119,7 +119,7 @@ class LedgerHook(Hook):
                 found = zlib.crc32(repr(np.random.get_state()).encode(), found)
             if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it out
                 for generator in torch.cuda.default_generators:
-                    found = zlib.crc32(generator.get_state().numpy(), found)
+                    found = zlib.crc32(_memory(generator.get_state()), found)
         return found
 
     # -- when the block is written -------------------------------------------------
@@ -175,7 +175,7 @@ def _samples(batch: Any) -> int:
             if step > 1:
                 flat = flat[::step].contiguous()
             if flat.numel():
-                found = zlib.crc32(flat.view(torch.uint8).numpy(), found)
+                found = zlib.crc32(_memory(flat.view(torch.uint8)), found)
         elif isinstance(leaf, int | float | str):
             found = zlib.crc32(repr(leaf).encode(), found)
         else:
@@ -184,6 +184,11 @@ def _samples(batch: Any) -> int:
         if left == 0:
             break
     return found
+
+
+def _memory(values: Tensor) -> Any:
+    """A tensor on the host as a buffer; typed loosely, as NumPy's stubs lag behind."""
+    return values.numpy()
 
 
 def _leaves(batch: Any) -> Iterator[Any]:
@@ -215,7 +220,7 @@ def _numpy_memory() -> tuple[Any, Any] | None:
 
     Asking for its state costs 28 microseconds; a checksum of where it lies, one.
     """
-    generator = np.random.get_bit_generator()
+    generator = np.random.get_bit_generator()  # type: ignore[attr-defined]  # NumPy's stub leaves it out
     if type(generator) is not np.random.MT19937:
         return None
     address = generator.ctypes.state_address

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import CheckpointNotFoundError, SerializationError
 from engine.state import merge_ledgers, read_ledger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["log_folders", "read_ledgers", "read_scalars"]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
@@ -24,6 +23,9 @@ from engine.testing.trial import (
     cut_name,
     perform_anew,
 )
+
+if TYPE_CHECKING:
+    import os
 
 __all__ = ["Finding", "ResumeReport", "verify_resume"]
 
@@ -126,12 +128,12 @@ def _folder(work_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="engine_verify_resume_") as folder:
             yield Path(folder)
         return
-    folder = Path(work_dir).resolve()
-    if folder.exists() and any(folder.iterdir()):
-        message = f"{folder}: not empty: give verify-resume a work dir of its own"
+    kept = Path(work_dir).resolve()
+    if kept.exists() and any(kept.iterdir()):
+        message = f"{kept}: not empty: give verify-resume a work dir of its own"
         raise ConfigError(message)
-    folder.mkdir(parents=True, exist_ok=True)
-    yield folder
+    kept.mkdir(parents=True, exist_ok=True)
+    yield kept
 
 
 @frozen
@@ -152,7 +154,7 @@ class _Check:
 
     def run(self, points: int, workers: Sequence[int]) -> ResumeReport:
         result = self.server.perform(self.whole)
-        _refuse_failure("the unbroken run", result, self.whole)
+        _refuse_failure("the unbroken run", result)
         facts = Facts(**{**result, "validations": tuple(result["validations"])})
         cuts = choose_cuts(facts, points)
         self.tell(
@@ -187,17 +189,15 @@ class _Check:
         place = "stopped at every place and gone on with in one process"
         result = perform_anew(head)
         parting = _parting(self.whole, head)
-        if parting is not None and parting.iteration <= cuts[0].iteration:
-            return Finding(
-                place=_UNREPEATABLE,
-                problems=(
-                    f"before any stop, in {parting}. Nothing can resume such a run "
-                    "exactly: look for a set's order, the clock, threads, or operations "
-                    "that are not deterministic (randomness.deterministic=True).",
-                ),
+        began = parting is not None and parting.parts != ("records",)
+        if began and parting is not None and parting.iteration <= cuts[0].iteration:
+            problem = (
+                f"before any stop, in {parting}. Nothing can resume such a run "
+                "exactly: look for a set's order, the clock, threads, or operations "
+                "that are not deterministic (randomness.deterministic=True)."
             )
-        if "error" in result:
-            _refuse_failure("the run that is stopped", result, head)
+            return Finding(place=_UNREPEATABLE, problems=(problem,))
+        _refuse_failure("the run that is stopped", result)
         return Finding(place=place, problems=self._differences(head, parting))
 
     def _resumed(
@@ -210,6 +210,7 @@ class _Check:
         tail = evolve(
             self.whole,
             folder=str(self.folder / f"resumed_{number}"),
+            luck=1 + number,
             resume_from=saved,
             workers=workers,
         )
@@ -245,9 +246,9 @@ class _Check:
             return tuple(f"not brought back: {one}" for one in found[:_SHOWN])
         told = (
             "the resume brought back all that the checkpoint holds: what differs has "
-            "memory that is not in it",
+            "memory that is not in it"
         )
-        return (*told, *(f"suspect: {one}" for one in result["suspects"]))
+        return (told, *(f"suspect: {one}" for one in result["suspects"]))
 
 
 _UNREPEATABLE = "two unbroken runs"
@@ -268,7 +269,7 @@ def _parting(whole: Trial, part: Trial, after: int = 0) -> Parting | None:
     return find_parting(mine[mine["iteration"] > after], theirs)
 
 
-def _refuse_failure(what: str, result: dict[str, Any], trial: Trial) -> None:
+def _refuse_failure(what: str, result: dict[str, Any]) -> None:
     if "error" not in result:
         return
     message = f"verify-resume: {what} fails: {result['error']}"

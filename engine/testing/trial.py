@@ -21,7 +21,7 @@ from engine.errors import ConfigError, EngineError
 from engine.events import Priority
 from engine.hooks import Hook
 from engine.runner import Runner
-from engine.state import Phase
+from engine.state import Phase, seed_everything
 from engine.typing import Stateful
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Trial:
         workers: Of the training loader; ``None``: the config's.
         cuts: Places to stop at, save and go on: iterations finished, and whether the
             validation there is done.
+        luck: Seeds the global generators before the config is read: what a config
+            draws is repeatable, and what a resume does not bring back shows.
         resume_from: A checkpoint to go on from.
         only_resume: Save what the resume brought back, and end.
     """
@@ -57,6 +59,7 @@ class Trial:
     overrides: list[str] = field(factory=list)
     workers: int | None = None
     cuts: list[tuple[int, bool]] = field(factory=list)
+    luck: int = 0
     resume_from: str | None = None
     only_resume: bool = False
 
@@ -194,6 +197,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     Returns:
         Facts of the run, as plain data.
     """
+    seed_everything(trial.luck)
     config = trial_config(trial)
     runner = Runner.from_cfg(config)
     runner.batch_limit = max(trial.iterations // _epochs(config), 1)
@@ -318,7 +322,7 @@ def perform_anew(trial: Trial) -> dict[str, Any]:
 
 def _interpreter(function: str, *arguments: str, **streams: Any) -> Popen[Any]:
     code = f"from engine.testing.trial import {function}; {function}()"
-    return Popen(
+    return Popen(  # noqa: S603  # our own code
         [sys.executable, "-c", code, *arguments],
         env={**os.environ, "PYTHONHASHSEED": "random"},
         **streams,
