@@ -7,6 +7,7 @@ import math
 import random
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,7 +33,9 @@ _BLOCK = 256  # records that are held back until they are written
 _RARELY = 32  # iterations between two looks at generators that are dear to look at
 _LEAVES = 4  # tensors of a batch that are looked at
 _PLACES = 64  # numbers of each that are
-_MERSENNE_BYTES = 624 * 4 + 4  # the words, and the place among them
+_HEAD = 64  # bytes of a generator's state: its place and some words
+_MERSENNE_WORDS = 624 * 4  # bytes; NumPy has the place behind them
+_NUMPY_HAS = (torch.float32, torch.float64, torch.float16)
 
 
 @HOOKS.register_module()
@@ -110,16 +113,19 @@ class LedgerHook(Hook):
             self._write()
 
     def _generators(self, done: int) -> int:
-        found = zlib.crc32(_memory(torch.default_generator.get_state()))
+        # A Mersenne Twister replaces all its words at once: its place among them and
+        # some of them tell any two states apart that a run comes by.
+        found = zlib.crc32(_head(torch.default_generator))
         if self._numpy is not None:
             found = zlib.crc32(self._numpy[1], found)
         if done % _RARELY == 0:
-            found = zlib.crc32(repr(random.getstate()).encode(), found)
+            # Numbers hash alike in every process; its other two parts say nothing new.
+            found = zlib.crc32(_bytes_of(hash(random.getstate()[1])), found)
             if self._numpy is None:
                 found = zlib.crc32(repr(np.random.get_state()).encode(), found)
             if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it out
                 for generator in torch.cuda.default_generators:
-                    found = zlib.crc32(_memory(generator.get_state()), found)
+                    found = zlib.crc32(_head(generator), found)
         return found
 
     # -- when the block is written -------------------------------------------------
@@ -167,43 +173,54 @@ class LedgerHook(Hook):
 def _samples(batch: Any) -> int:
     """A checksum of a batch, by some numbers of its first tensors on the host."""
     found = 0
-    left = _LEAVES
-    for leaf in _leaves(batch):
-        if type(leaf) is Tensor and leaf.is_cpu and leaf.layout is torch.strided:
-            step = -(-leaf.numel() // _PLACES)
-            flat = leaf.detach().reshape(-1)
-            if step > 1:
-                flat = flat[::step].contiguous()
-            if flat.numel():
-                found = zlib.crc32(_memory(flat.view(torch.uint8)), found)
-        elif isinstance(leaf, int | float | str):
-            found = zlib.crc32(repr(leaf).encode(), found)
+    for leaf in islice(_leaves(batch), _LEAVES):
+        if isinstance(leaf, Tensor):
+            flat = _as_array(leaf).reshape(-1)
+            step = flat.size // _PLACES
+            found = zlib.crc32((flat[::step] if step > 1 else flat).tobytes(), found)
         else:
-            continue
-        left -= 1
-        if left == 0:
-            break
+            found = zlib.crc32(repr(leaf).encode(), found)
     return found
 
 
-def _memory(values: Tensor) -> Any:
-    """A tensor on the host as a buffer; typed loosely, as NumPy's stubs lag behind."""
-    return values.numpy()
-
-
 def _leaves(batch: Any) -> Iterator[Any]:
-    if isinstance(batch, Tensor):
-        yield batch
-    elif isinstance(batch, Mapping):
-        for value in batch.values():
-            yield from _leaves(value)
-    elif isinstance(batch, Sequence) and not isinstance(batch, str):
-        if len(batch) > _LEAVES:  # a list of samples: the first and the last
+    """Tensors on the host, numbers and texts of a batch.
+
+    Of a list of many, as of samples that were not stacked, the first and the last.
+    """
+    kind = type(batch)
+    if kind is Tensor:
+        if batch.is_cpu and batch.layout is torch.strided:
+            yield batch
+    elif kind is list or kind is tuple:
+        if len(batch) > _LEAVES:
             batch = (batch[0], batch[-1])
         for value in batch:
             yield from _leaves(value)
-    else:
+    elif isinstance(batch, Mapping):
+        for value in batch.values():
+            yield from _leaves(value)
+    elif isinstance(batch, int | float | str):
         yield batch
+
+
+def _head(generator: torch.Generator) -> Any:
+    return generator.get_state().numpy()[:_HEAD]
+
+
+def _bytes_of(number: int) -> bytes:
+    return number.to_bytes(8, "little", signed=True)
+
+
+def _as_array(tensor: Tensor) -> Any:
+    """A tensor on the host as an array that shares its memory, if it can."""
+    tensor = tensor.detach()
+    kind = tensor.dtype
+    if kind.is_complex:
+        tensor = tensor.resolve_conj()
+    elif kind.is_floating_point and kind not in _NUMPY_HAS:
+        tensor = tensor.reshape(-1).view(torch.uint8)
+    return tensor.numpy()
 
 
 def _first_groups(optimizer: Any) -> Iterator[dict[str, Any]]:
@@ -218,13 +235,13 @@ def _first_groups(optimizer: Any) -> Iterator[dict[str, Any]]:
 def _numpy_memory() -> tuple[Any, Any] | None:
     """NumPy's global generator and its memory, if that is a Mersenne Twister's.
 
-    Asking for its state costs 28 microseconds; a checksum of where it lies, one.
+    Asking for its state costs 28 microseconds; a look at where it lies, half a one.
     """
     generator = np.random.get_bit_generator()  # type: ignore[attr-defined]  # NumPy's stub leaves it out
     if type(generator) is not np.random.MT19937:
         return None
-    address = generator.ctypes.state_address
-    memory = (ctypes.c_char * _MERSENNE_BYTES).from_address(address)
+    begin = generator.ctypes.state_address + _MERSENNE_WORDS - _HEAD
+    memory = (ctypes.c_char * (_HEAD + 4)).from_address(begin)
     return generator, memory  # the generator, so that the memory stays its
 
 

@@ -27,7 +27,17 @@ from engine.typing import Stateful
 if TYPE_CHECKING:
     from engine.state import RunContext
 
-__all__ = ["END", "RESUMED", "Trial", "TrialServer", "cut_name", "perform_anew"]
+__all__ = [
+    "END",
+    "RESUMED",
+    "Trial",
+    "TrialServer",
+    "cut_name",
+    "perform_anew",
+    "perform_one",
+    "read_result",
+    "serve",
+]
 
 END, RESUMED = "end.pth", "resumed.pth"
 RESULT, OUTPUT = "result.json", "output.txt"
@@ -248,7 +258,9 @@ def _suspects(runner: Runner) -> Iterator[str]:
     """What of the user's may have memory that no checkpoint carries."""
     for record in runner.hook_set:
         hook = record.hook
-        ours = type(hook).__module__.partition(".")[0] == "engine"
+        home = type(hook).__module__
+        # A config's own classes live in modules beneath engine.config.
+        ours = home.startswith("engine.") and not home.startswith("engine.config.")
         if vars(hook) and not ours and not isinstance(hook, Stateful):
             yield f"hook {record.name!r} has attributes and no state_dict()"
     dataset = getattr(runner.train_dataloader, "dataset", None)
@@ -311,13 +323,13 @@ class TrialServer:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{path}\n")
         self._process.stdin.flush()
-        return _result(trial, self._process.stdout.readline().strip())
+        return read_result(trial, self._process.stdout.readline().strip())
 
 
 def perform_anew(trial: Trial) -> dict[str, Any]:
     """Run a trial in an interpreter of its own, whose hashes of text differ."""
     process = _interpreter("perform_one", str(trial.write()))
-    return _result(trial, str(process.wait()))
+    return read_result(trial, str(process.wait()))
 
 
 def _interpreter(function: str, *arguments: str, **streams: Any) -> Popen[Any]:
@@ -329,7 +341,8 @@ def _interpreter(function: str, *arguments: str, **streams: Any) -> Popen[Any]:
     )
 
 
-def _result(trial: Trial, code: str) -> dict[str, Any]:
+def read_result(trial: Trial, code: str) -> dict[str, Any]:
+    """What a trial wrote down, or that its process ended with ``code`` without."""
     folder = Path(trial.folder)
     if not (folder / RESULT).is_file():
         return {
