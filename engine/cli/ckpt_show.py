@@ -29,7 +29,7 @@ def run(path: Path, *, list_tensors: bool) -> None:
     index = read_index(path)
     typer.echo(str(path))
     for line in describe(index):
-        typer.echo(f"  {line}")
+        typer.echo(f"  {line}".rstrip())
     if list_tensors:
         typer.echo("\n  tensors")
         for name, stub in tensors(index.tree):

@@ -66,6 +66,9 @@ def toy_model() -> nn.Sequential:
 class EventRecorder(Hook):
     """Remembers which hook methods were called, and when.
 
+    Recorded is what happens once in a run, however often that is stopped and resumed:
+    not ``before_run``, ``before_train`` and their ends, saving, loading and interrupts.
+
     Attributes:
         events: ``(name, epochs finished, iterations finished)`` of each call so far;
             saved in checkpoints, so that a resumed run's are those of the whole run.
@@ -102,6 +105,11 @@ def _recorded(name: str) -> Any:
 
 
 # Those of a whole run: how often it was started, saved and stopped is not among them.
+_OF_A_START = ("before_train", "after_train")
 for _name, _point in POINTS.items():
-    if _point.mode != "run" and not _name.startswith("on_"):
+    if (
+        _point.mode != "run"
+        and not _name.startswith("on_")
+        and _name not in _OF_A_START
+    ):
         setattr(EventRecorder, _name, _recorded(_name))
