@@ -131,9 +131,11 @@ def export(path: Path, out: Path, *, average: bool) -> None:
         raise CheckpointError(message)
     checkpoint = read(path)
     weights = _weights(checkpoint, path, average=average)
+    # A wrapper puts it before each name; a model may have a module of that name.
+    wrapped = all(name.startswith("module.") for name in weights)
     exported = {
         # Copies of their own: a view would bring along all that it is a view of.
-        name.removeprefix("module."): value.detach().clone()
+        name.removeprefix("module." if wrapped else ""): value.detach().clone()
         for name, value in weights.items()
         if isinstance(value, Tensor)
     }

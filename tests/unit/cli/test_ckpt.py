@@ -305,6 +305,10 @@ def test_export_strips_wrappers_and_what_is_beside(tmp_path: Path) -> None:
     assert call("export", tmp_path / "in.pth", tmp_path / "out.pth")[0] == 0
     assert list(torch.load(tmp_path / "out.pth", weights_only=True)) == ["w"]
     assert (tmp_path / "out.pth").stat().st_size < 10_000
+    mine = {"module.w": torch.zeros(1), "head.w": torch.zeros(1)}
+    torch.save(mine, tmp_path / "in.pth")
+    assert call("export", tmp_path / "in.pth", tmp_path / "out.pth")[0] == 0
+    assert list(torch.load(tmp_path / "out.pth", weights_only=True)) == list(mine)
 
 
 @pytest.mark.parametrize(
