@@ -2,6 +2,12 @@
 
 from engine.checkpoint.capture import capture, examine, restore
 from engine.checkpoint.convert import as_ours, is_mmengine
+from engine.checkpoint.difference import (
+    Difference,
+    compare_checkpoints,
+    find_differences,
+    split_parts,
+)
 from engine.checkpoint.format import check
 from engine.checkpoint.frozen import HostCopy
 from engine.checkpoint.loader import CheckpointLoader
@@ -27,6 +33,7 @@ from engine.checkpoint.store import (
     save_checkpoint,
 )
 from engine.checkpoint.weights import (
+    find_weights,
     get_state_dict,
     load_checkpoint,
     load_state_dict,
@@ -36,6 +43,7 @@ from engine.checkpoint.writer import Writer
 
 __all__ = [
     "CheckpointLoader",
+    "Difference",
     "HostCopy",
     "Location",
     "Manifest",
@@ -47,8 +55,11 @@ __all__ = [
     "check",
     "check_writable",
     "choose",
+    "compare_checkpoints",
     "examine",
+    "find_differences",
     "find_latest_checkpoint",
+    "find_weights",
     "first_log_folder",
     "get_state_dict",
     "is_mmengine",
@@ -64,6 +75,7 @@ __all__ = [
     "read",
     "restore",
     "save_checkpoint",
+    "split_parts",
     "verify",
     "weights_to_cpu",
 ]

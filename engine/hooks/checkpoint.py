@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from engine.checkpoint import (
     HostCopy,
     Store,
-    Writer,
     check_writable,
     choose,
     join,
@@ -149,7 +148,7 @@ class CheckpointHook(Hook):
         self._last_save = clock()
         self._left_over: list[str] = []  # stale by the checkpoint that was resumed
         self._opened: Store | None = None
-        self._host, self._writer = HostCopy(), Writer()
+        self._host = HostCopy()
         self._reports: list[Save] = []
         self._watching: Handle | None = None
         self._warned = False
@@ -229,7 +228,9 @@ class CheckpointHook(Hook):
             CheckpointError: It, or the save before it, could not be written; older
                 files are untouched.
         """
-        self._finish(runner)  # one in flight, and its copy's memory is ours again
+        # One in flight, and its copy's memory is ours again.
+        self._finish(runner)
+        runner.trainer.writer.wait()
         store = self._store(runner)
         # The memory is brought up to date before it is captured, so that the file's own
         # record holds the file.
@@ -254,7 +255,7 @@ class CheckpointHook(Hook):
         self._left_over = []
         self._reports.append(saving)
         if self.background:
-            self._writer.submit(saving.run)
+            runner.trainer.writer.submit(saving.run)
             self._watch(runner)
         else:
             saving.run()
@@ -310,7 +311,7 @@ class CheckpointHook(Hook):
             )
 
     def _look(self, runner: RunContext) -> None:
-        if not self._writer.busy:
+        if not runner.trainer.writer.busy:
             self._finish(runner)
 
     def _finish(self, runner: RunContext) -> None:
@@ -323,7 +324,7 @@ class CheckpointHook(Hook):
             self._watching.remove()
             self._watching = None
         try:
-            self._writer.wait()
+            runner.trainer.writer.wait()
         finally:
             self._report(runner)
 

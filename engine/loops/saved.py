@@ -12,6 +12,7 @@ from engine.checkpoint import (
     Location,
     Parts,
     Store,
+    Writer,
     as_ours,
     capture,
     check,
@@ -75,6 +76,9 @@ class SavedEngine(EventEngine):
         self.clock = Clock(self.run_state)
         self.run_id = uuid4().hex[:12]
         """Of the run over all its starts; tells its files from another run's."""
+        self.writer = Writer()
+        """Writes checkpoints in the background; one for all who save in this run, so
+        that they are written in the order in which they were owed."""
         self._resumed = False
         self._must_be_exact = False
         self._report: ResumeReport | None = None

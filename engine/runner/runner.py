@@ -172,6 +172,8 @@ class Runner(RunnerBuilders):
         self.parts = RunParts(given=given, builder=self)
         self.batch_limit: int | None = None
         """At most so many batches of each loader: for trying a config out."""
+        self.epoch_limit: int | None = None
+        """At most so many epochs, of schedules that are made for all of them."""
         self._load_from: str | None = None
         if load_from is not None:
             as_path("load_from", load_from, "a checkpoint")

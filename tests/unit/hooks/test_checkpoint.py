@@ -470,7 +470,7 @@ def test_an_error_is_raised_at_the_next_safe_point(
         done = trainer.run_state.iteration
         if done == 4:
             held.go.set()
-            while hook._writer.busy:  # until it has failed
+            while trainer.writer.busy:  # until it has failed
                 threading.Event().wait(0.001)
 
     hook = CheckpointHook(by_epoch=False, interval=2)
