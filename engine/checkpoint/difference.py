@@ -26,7 +26,9 @@ TIMES = frozenset(
 )
 """Names of what may differ between two runs that are the same: clocks and memory."""
 
-_NOT_THE_RUN = frozenset({"format", "environment", "at_safe_point", "run_state"})
+_NOT_THE_RUN = frozenset(
+    "forgets", {"format", "environment", "at_safe_point", "run_state"}
+)
 _PHASES = ("phase", "outer", "left")  # a run that is stopped is where it was
 
 

@@ -59,6 +59,15 @@ class LedgerHook(Hook):
 
     # After everybody who may draw, or change the rate.
     priority: ClassVar[Priority] = Priority.LOWEST
+    transient: ClassVar[frozenset[str]] = frozenset(
+        {
+            "_path",
+            "_rows",
+            "_losses",
+            "_groups",
+            "_numpy",
+        }  # what its file holds, or will
+    )
 
     def __init__(self, out_dir: str | os.PathLike[str] | None = None) -> None:
         if out_dir is not None and not isinstance(out_dir, str | Path):

@@ -31,7 +31,8 @@ def test_the_digits_resume_exactly(tmp_path: Path) -> None:
         "",
         "All 2 trials are the unbroken run.",
     ]
-    assert list(tmp_path.iterdir()) == []
+    left = [one.name for one in tmp_path.iterdir()]  # torch has a folder of its own
+    assert [name for name in left if not name.startswith("torchinductor")] == []
 
 
 def test_a_mistake_is_one_message(tmp_path: Path) -> None:
