@@ -27,7 +27,7 @@ TIMES = frozenset(
 """Names of what may differ between two runs that are the same: clocks and memory."""
 
 _NOT_THE_RUN = frozenset(
-    "forgets", {"format", "environment", "at_safe_point", "run_state"}
+    {"format", "environment", "at_safe_point", "run_state", "forgets", "left_out"}
 )
 _PHASES = ("phase", "outer", "left")  # a run that is stopped is where it was
 
