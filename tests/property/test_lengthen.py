@@ -21,6 +21,8 @@ from tests.toys import quiet_logger
 
 EPOCH = 3  # iterations
 
+END = 1_000_000_000  # none
+
 # Each is given the run's length where a user would have written it.
 KINDS: dict[str, Any] = {
     "ConstantLR": lambda _: {"factor": 0.5},
@@ -52,11 +54,16 @@ Chain = list[tuple[str, bool, int | None]]
 
 @st.composite
 def chains(draw: st.DrawFn) -> Chain:
-    """One or two schedules: class, by epoch, where a warm-up ends (else at the end)."""
+    """One or two schedules: class, by epoch, ``end`` (``None``: the run's).
+
+    There may be a warm-up beside them.
+    """
     names = draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=2))
     chain: Chain = []
+    ends = st.sampled_from([None, END])
     for name in names:
-        chain.append((name, draw(st.booleans(), label="by epoch"), None))
+        end = None if "." in name or name == "CyclicLR" else draw(ends, label="end")
+        chain.append((name, draw(st.booleans(), label="by epoch"), end))
     if draw(st.booleans(), label="warm-up"):
         chain.append(("LinearLR", False, draw(st.integers(2, 8), label="its end")))
     return chain

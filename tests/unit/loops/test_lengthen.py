@@ -52,21 +52,21 @@ def lengthen(
     hook: bool = True,
 ) -> tuple[Any, str]:
     """Save a run of 4 epochs after 2, go on to 8; the optimizer and what was logged."""
-    trainer, _ = trainer_of(make(4), io.StringIO(), hook=hook)
 
-    @trainer.on(Events.EPOCH_COMPLETED)
     def judge(trainer: TrainEngine) -> None:
-        if trainer.run_state.epoch == 2:
-            trainer.interrupt()
         schedules: Any = trainer.parts.param_schedulers
         for one in schedules:
             if score is not None and getattr(one, "need_val_args", False):
                 one.step({"score": score})
 
+    trainer, _ = trainer_of(make(4), io.StringIO(), hook=hook)
+    trainer.on(Events.EPOCH_COMPLETED)(judge)
+    trainer.on(Events.EPOCH_COMPLETED(once=2))(lambda trainer: trainer.interrupt())
     trainer.run(max_epochs=4, epoch_length=2)
     file = trainer.save_checkpoint(folder / "cut.pth")
     console = io.StringIO()
     rest, optimizer = trainer_of(make(8), console, hook=hook)
+    rest.on(Events.EPOCH_COMPLETED)(judge)
     rest.resume(file, on_longer=on_longer)
     rest.run(max_epochs=8, epoch_length=2)
     return optimizer, console.getvalue()
@@ -94,19 +94,22 @@ def test_a_wrong_choice_is_one_error(tmp_path: Path) -> None:
 
 
 def test_stretch_keeps_what_a_plateau_reduced(tmp_path: Path) -> None:
-    """Only its window moves: behind a finished warm-up the value stays."""
+    """Only its window moves: what it remembers and the value it led to stay.
+
+    Bad epochs are 2 to 8, and each second one in its window reduces.
+    """
 
     def make(length: int) -> Callable[[Any], list[Any]]:
         return lambda o: [
             LinearLR(o, start_factor=0.5, end=3, by_epoch=False),
-            ReduceOnPlateauLR(o, monitor="score", patience=0, factor=0.5, end=length),
+            ReduceOnPlateauLR(o, monitor="score", patience=1, factor=0.5, end=length),
         ]
 
     with pytest.raises(ScheduleError, match=r"From the old end on(.|\n)*a plateau"):
         lengthen(make, tmp_path, None, score=1.0)
-    for policy in ("keep", "hold", "stretch"):
+    for policy, times in (("keep", 1), ("hold", 1), ("stretch", 3)):
         optimizer, _ = lengthen(make, tmp_path, policy, score=1.0)
-        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**times)
 
 
 def test_stretch_refuses_a_plateau_on_another_curve(tmp_path: Path) -> None:
