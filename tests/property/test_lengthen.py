@@ -226,11 +226,20 @@ def test_golden_curves(cut: int, by_epoch: bool) -> None:
         assert found == pytest.approx([rate(i, policy) for i in range(cut, 18)])
 
 
-def test_hold_and_keep_part_where_a_schedule_has_no_end() -> None:
-    """A cosine of torch's swings back past its T_max; ``hold`` stays at the bottom."""
-    chain: Chain = [("torch.optim.lr_scheduler.CosineAnnealingLR", True, None)]
-    keep = resumed(chain, 4, 6, 4, "keep").go(6)
-    hold = resumed(chain, 4, 6, 4, "hold").go(6)
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        ("torch.optim.lr_scheduler.CosineAnnealingLR", True, None),
+        ("CosineAnnealingLR", True, END),
+    ],
+    ids=["torch's", "ours"],
+)
+def test_hold_and_keep_part_where_a_schedule_has_no_end(
+    schedule: tuple[str, bool, int | None],
+) -> None:
+    """A cosine swings back past its T_max; ``hold`` stays at the bottom."""
+    keep = resumed([schedule], 4, 6, 4, "keep").go(6)
+    hold = resumed([schedule], 4, 6, 4, "hold").go(6)
     rates = [row[0] for row in hold]
     assert rates[8:] == pytest.approx([0.0] * 6, abs=1e-12)
     assert keep[:9] == hold[:9]
