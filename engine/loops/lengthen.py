@@ -13,7 +13,6 @@ from engine.optim.scheduler import (
     OnLonger,
     Place,
     Rehearsal,
-    sample,
     tabulate,
 )
 
@@ -99,8 +98,7 @@ class MadeSchedules:
                 f"{limits.describe()}: its schedules give the same values either way",
             )
             return
-        rows = sample(change.rehearse(policy), new, marks=_ends(old, new))
-        change.apply(policy)
+        rows = change.apply(policy)
         logger.info(
             "schedules_lengthened",
             line=f"The run was saved with {state.limits.describe()} and goes on to "
@@ -119,16 +117,3 @@ def _place(state: RunState, limits: Limits) -> Place:
         max_epochs=limits.max_epochs,
         max_iters=limits.max_iters,
     )
-
-
-def _ends(old: Place, new: Place) -> list[Place]:
-    """The old end, as a place of the new run, if it lies ahead."""
-    left = old.left(by_epoch=False)
-    ahead = Place(
-        epochs=old.max_epochs or 0,
-        iterations=old.iterations + (left or 0),
-        epoch_length=new.epoch_length,
-        max_epochs=new.max_epochs,
-        max_iters=new.max_iters,
-    )
-    return [ahead]

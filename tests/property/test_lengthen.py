@@ -21,6 +21,8 @@ from tests.toys import quiet_logger
 
 EPOCH = 3  # iterations
 
+END = 1_000_000_000  # none
+
 # Each is given the run's length where a user would have written it.
 KINDS: dict[str, Any] = {
     "ConstantLR": lambda _: {"factor": 0.5},
@@ -52,11 +54,16 @@ Chain = list[tuple[str, bool, int | None]]
 
 @st.composite
 def chains(draw: st.DrawFn) -> Chain:
-    """One or two schedules: class, by epoch, where a warm-up ends (else at the end)."""
+    """One or two schedules: class, by epoch, ``end`` (``None``: the run's).
+
+    There may be a warm-up beside them.
+    """
     names = draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=2))
     chain: Chain = []
+    ends = st.sampled_from([None, END])
     for name in names:
-        chain.append((name, draw(st.booleans(), label="by epoch"), None))
+        end = None if "." in name or name == "CyclicLR" else draw(ends, label="end")
+        chain.append((name, draw(st.booleans(), label="by epoch"), end))
     if draw(st.booleans(), label="warm-up"):
         chain.append(("LinearLR", False, draw(st.integers(2, 8), label="its end")))
     return chain
@@ -219,11 +226,20 @@ def test_golden_curves(cut: int, by_epoch: bool) -> None:
         assert found == pytest.approx([rate(i, policy) for i in range(cut, 18)])
 
 
-def test_hold_and_keep_part_where_a_schedule_has_no_end() -> None:
-    """A cosine of torch's swings back past its T_max; ``hold`` stays at the bottom."""
-    chain: Chain = [("torch.optim.lr_scheduler.CosineAnnealingLR", True, None)]
-    keep = resumed(chain, 4, 6, 4, "keep").go(6)
-    hold = resumed(chain, 4, 6, 4, "hold").go(6)
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        ("torch.optim.lr_scheduler.CosineAnnealingLR", True, None),
+        ("CosineAnnealingLR", True, END),
+    ],
+    ids=["torch's", "ours"],
+)
+def test_hold_and_keep_part_where_a_schedule_has_no_end(
+    schedule: tuple[str, bool, int | None],
+) -> None:
+    """A cosine swings back past its T_max; ``hold`` stays at the bottom."""
+    keep = resumed([schedule], 4, 6, 4, "keep").go(6)
+    hold = resumed([schedule], 4, 6, 4, "hold").go(6)
     rates = [row[0] for row in hold]
     assert rates[8:] == pytest.approx([0.0] * 6, abs=1e-12)
     assert keep[:9] == hold[:9]

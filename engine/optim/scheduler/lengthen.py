@@ -17,12 +17,14 @@ from engine.errors import ScheduleError, did_you_mean
 from engine.optim.scheduler.rehearsal import (
     Place,
     Rehearsal,
+    Row,
     by_optimizer,
     first_group,
     goes_by_epoch,
     groups_of,
     inner_of,
     keys_of,
+    sample,
     steps_of,
     waits,
     where,
@@ -139,7 +141,7 @@ class LengthChange:
         ways = {"keep": self.kept, "hold": self.held, "stretch": self.stretched}
         return ways[policy]()
 
-    def conflict(self) -> tuple[Place, dict[str, str]] | None:
+    def conflict(self) -> tuple[str, dict[str, str]] | None:
         """Where the policies first part, and what each gives there; ``None``: nowhere.
 
         A policy that is impossible parts from one that is not.
@@ -154,7 +156,7 @@ class LengthChange:
         windows = [_windows(one, self._new) for one in copies.values()]
         parted = _part(copies, self._new)
         if parted is None and any(window != windows[0] for window in windows):
-            parted = self._new, {policy: _WINDOW[policy] for policy in copies}
+            parted = "the old end", {policy: _WINDOW[policy] for policy in copies}
         return None if parted is None else (parted[0], parted[1] | impossible)
 
     def require_choice(self, policy: OnLonger | None) -> OnLonger | None:
@@ -175,7 +177,7 @@ class LengthChange:
         message = (
             f"the run that is resumed had {_length(self._old)} and now has "
             f"{_length(self._new)}; what its schedules are to do is not clear. From "
-            f"{where(place)} on it matters:\n{lines}\n"
+            f"{place} on it matters:\n{lines}\n"
             "Give one of them: on_longer='...' in train_cfg (on the command line "
             "--set train_cfg.on_longer=...), or as an argument of resume()."
         )
@@ -183,21 +185,30 @@ class LengthChange:
 
     # -- acting ------------------------------------------------------------------
 
-    def apply(self, policy: OnLonger) -> None:
+    def apply(self, policy: OnLonger) -> list[Row]:
         """Make the run's schedules, and the values they set, as the policy says.
+
+        Returns:
+            Rows for :func:`tabulate`: the curve from here on.
 
         Raises:
             ScheduleError: It is impossible; nothing was changed.
         """
         made = self.rehearse(policy)
+        try:
+            rows = sample(Rehearsal(made.schedules), self._new, marks=[self._old.end()])
+        except ValueError as error:  # also torch's word for a cycle that is over
+            message = f"on_longer={policy!r} is not possible: {error}"
+            raise ScheduleError(message) from error
         if policy == "keep":
-            return
+            return rows
         for name, some in made.schedules.items():
             live = self._live[name]
             for one, to in zip(some, live, strict=True):
                 to.load_state_dict(one.state_dict())
             if policy == "stretch":
                 _copy_values(some, groups_of(live), made.groups(name))
+        return rows
 
 
 _MEANING = {
@@ -216,8 +227,9 @@ _WINDOW = {
 
 def _part(
     copies: dict[str, Rehearsal], place: Place
-) -> tuple[Place, dict[str, str]] | None:
+) -> tuple[str, dict[str, str]] | None:
     """Where copies that walk side by side first have different values."""
+    at = place.epochs, place.iterations
     walks = {policy: one.walk(place) for policy, one in copies.items()}
     while True:
         shown: dict[str, str] = {}
@@ -229,13 +241,15 @@ def _part(
                 shown[policy] = f"impossible: {error}"
                 continue
             if here is not None:
-                place = here
+                at = here
                 found.append(copies[policy].values())
                 shown[policy] = _shown(found[-1])
         if not found and not shown:
             return None
         if len(found) < len(walks) or not all(_same(found[0], one) for one in found):
-            return place, dict.fromkeys(walks, "the end") | shown
+            fine = any(one.is_fine(place) for one in copies.values())
+            name = where(place, at, fine=fine)
+            return name, dict.fromkeys(walks, "the end") | shown
 
 
 def _hold(schedule: Any, old: Place) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from engine.errors import ScheduleError
 from engine.optim.scheduler.schedule import _ParamScheduler
 from engine.optim.scheduler.torch_schedule import TorchSchedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Place", "Rehearsal", "by_optimizer", "sample", "tabulate"]
 
@@ -58,29 +58,10 @@ class Place:
         whole = ((self.max_epochs or 0) - self.epochs) * self.epoch_length
         return max(whole - self.epoch_iteration, 0)
 
-    def next_epoch(self) -> Place:
-        """After the end of the running epoch; iterations are counted if possible."""
-        rest = (self.epoch_length or 0) - self.epoch_iteration
-        return evolve(
-            self,
-            epochs=self.epochs + 1,
-            iterations=self.iterations + max(rest, 0),
-            epoch_iteration=0,
-        )
-
-    def next_iteration(self) -> Place:
-        """After one more iteration, the end of its epoch not included."""
-        return evolve(
-            self,
-            iterations=self.iterations + 1,
-            epoch_iteration=self.epoch_iteration + 1,
-        )
-
-    @property
-    def epoch_is_over(self) -> bool:
-        """Whether only the end of the running epoch is missing."""
-        bounded = self.max_iters is None and self.epoch_length is not None
-        return bounded and self.epoch_iteration >= (self.epoch_length or 0)
+    def end(self) -> tuple[int, int]:
+        """Epochs and iterations at the run's end, as far as they are known."""
+        left = self.left(by_epoch=False)
+        return self.max_epochs or 1, self.iterations + (left or 0)
 
 
 def by_optimizer(schedules: Any) -> dict[str, list[Any]]:
@@ -116,11 +97,6 @@ class Rehearsal:
                 one.verbose = False
         self._by_epoch = [one for one in self._every if goes_by_epoch(one)]
         self._by_iteration = [one for one in self._every if not goes_by_epoch(one)]
-
-    @property
-    def goes_by_iteration(self) -> bool:
-        """Whether any schedule steps with each iteration."""
-        return bool(self._by_iteration)
 
     def values(self) -> Values:
         """Each group's value of everything that is scheduled."""
@@ -174,61 +150,72 @@ class Rehearsal:
             taken: Steps that each schedule took, by optimizer: a run whose epochs were
                 cut has other numbers than its counters tell. ``None``: not known.
         """
-        wanted = {
-            id(mine): steps
-            for name, some in self.schedules.items()
-            for mine, steps in zip(some, taken[name], strict=True)
-        }
-        left = {
-            key: (to.epochs if goes_by_epoch(one) else to.iterations)
-            if wanted[key] is None
-            else wanted[key] or 0
-            for one in self._every
-            for key in [id(one)]
-        }
+        turns: tuple[list[Any], list[Any]] = ([], [])  # by iteration, by epoch
+        for name, some in self.schedules.items():
+            for one, steps in zip(some, taken[name], strict=True):
+                rule = to.epochs if goes_by_epoch(one) else to.iterations
+                turns[goes_by_epoch(one)].append(
+                    [one, rule if steps is None else steps]
+                )
 
-        def step(some: list[Any]) -> None:
-            for one in some:
-                if left[id(one)]:
-                    left[id(one)] -= 1
-                    one.step()
+        def step(which: list[Any]) -> bool:
+            """Let those step that have steps to take; whether there was one."""
+            any_left = False
+            for turn in which:
+                if turn[1] > 0:
+                    turn[1] -= 1
+                    turn[0].step()
+                    any_left = True
+            return any_left
 
         length = to.epoch_length if to.max_iters is None else None
-        if self._by_iteration:
-            for iteration in range(1, to.iterations + 1):
-                step(self._by_iteration)
-                if length and iteration % length == 0:
-                    step(self._by_epoch)
-        while any(left.values()):
-            step(self._every)
+        for iteration in range(1, to.iterations + 1 if turns[0] else 1):
+            step(turns[0])
+            if length and iteration % length == 0:
+                step(turns[1])
+        while step(turns[0]) | step(turns[1]):  # both, until none is left
+            continue
 
-    def walk(self, place: Place) -> Iterator[Place]:
-        """Go on from a place to the end; yields each place whose values are used.
+    def walk(self, place: Place) -> Iterator[tuple[int, int]]:
+        """Go on from a place to the end; yields where values are used.
 
-        Places are iterations if any schedule steps with those or the run is bounded by
+        Those are iterations if any schedule steps with those or the run is bounded by
         them, else epochs. The first one is the given one.
+
+        Yields:
+            Epochs and iterations done.
         """
-        fine = self.goes_by_iteration or place.max_iters is not None
-        if place.epoch_is_over:
-            self.step(by_epoch=True)
-            place = place.next_epoch()
-        if not fine:
-            while place.left(by_epoch=True):
-                yield place
-                self.step(by_epoch=True)
-                place = place.next_epoch()
-            return
-        if place.epoch_length is None and place.max_iters is None:
+        epoch, iteration, inside = place.epochs, place.iterations, place.epoch_iteration
+        length = place.epoch_length if place.max_iters is None else None
+        if place.max_iters is None and length is None:
             # Nobody knows. What is derived from a run's length needs it known too, so
             # any other number serves to compare with.
-            place = evolve(place, epoch_length=place.epoch_iteration + 1)
-        while place.left(by_epoch=False):
-            yield place
-            self.step(by_epoch=False)
-            place = place.next_iteration()
-            if place.epoch_is_over:
+            length = inside + 1
+        if length and inside >= length:  # only the end of the epoch is missing
+            self.step(by_epoch=True)
+            epoch, inside = epoch + 1, 0
+        if not self.is_fine(place):
+            for passed in range(epoch, place.max_epochs or 0):
+                yield passed, iteration
                 self.step(by_epoch=True)
-                place = place.next_epoch()
+                iteration += (length or 0) - inside
+                inside = 0
+            return
+        limit = place.max_iters
+        while epoch < (place.max_epochs or 0) if limit is None else iteration < limit:
+            yield epoch, iteration
+            for one in self._by_iteration:
+                one.step()
+            iteration += 1
+            inside += 1
+            if inside == length:
+                for one in self._by_epoch:
+                    one.step()
+                epoch, inside = epoch + 1, 0
+
+    def is_fine(self, place: Place) -> bool:
+        """Whether a walk goes by iterations, not by epochs."""
+        return bool(self._by_iteration) or place.max_iters is not None
 
 
 def goes_by_epoch(schedule: Any) -> bool:
@@ -257,18 +244,20 @@ def first_group(values: Values) -> dict[str, str]:
     return shown
 
 
-def where(place: Place, *, fine: bool = True) -> str:
+def where(place: Place, at: tuple[int, int], *, fine: bool) -> str:
     """A place as people write it: ``epoch 3``, ``iteration 120 (epoch 3)``.
 
     Args:
-        place: The place.
-        fine: Whether its iteration is of interest.
+        place: Any place of the run.
+        at: Epochs and iterations done.
+        fine: Whether the iteration is of interest.
     """
+    epoch, iteration = at
     if place.max_iters is not None:
-        return f"iteration {place.iterations}"
+        return f"iteration {iteration}"
     if not fine or place.epoch_length is None:
-        return f"epoch {place.epochs}"
-    return f"iteration {place.iterations} (epoch {place.epochs})"
+        return f"epoch {epoch}"
+    return f"iteration {iteration} (epoch {epoch})"
 
 
 Row = tuple[str, Values]
@@ -276,28 +265,33 @@ Row = tuple[str, Values]
 
 
 def sample(
-    one: Rehearsal, place: Place, *, marks: Sequence[Place] = (), count: int = 7
+    one: Rehearsal,
+    place: Place,
+    *,
+    marks: Iterable[tuple[int, int]] = (),
+    count: int = 7,
 ) -> list[Row]:
     """Walk to the end and note values at some places: evenly spread, and marked ones.
 
     Args:
         one: Is at the end afterwards.
         place: Where it is.
-        marks: Places to note, and each one before it; those not ahead are left out.
+        marks: Places to note, as epochs and iterations, and each one before it; those
+            not ahead are left out.
         count: Spread places, the first and last included.
     """
-    fine = one.goes_by_iteration or place.max_iters is not None
+    fine = one.is_fine(place)
     begin = place.iterations if fine else place.epochs
     left = place.left(by_epoch=not fine)
-    wanted = {mark.iterations if fine else mark.epochs for mark in marks}
+    wanted = {mark[fine] for mark in marks}  # the iteration comes second
     wanted |= {mark - 1 for mark in wanted}
     if left:
         steps = max(count - 1, 1)
         wanted |= {begin + (left - 1) * i // steps for i in range(steps + 1)}
     return [
-        (where(here, fine=fine), one.values())
-        for here in one.walk(place)
-        if (here.iterations if fine else here.epochs) in wanted
+        (where(place, at, fine=fine), one.values())
+        for at in one.walk(place)
+        if at[fine] in wanted
     ]
 
 
