@@ -1,8 +1,8 @@
 """A permutation of any size that needs no list: where an index goes is computed.
 
-A keyed generalized Feistel cipher on the numbers below ``a * b >= length``, walked along
-its cycle until it lands below ``length``: Black & Rogaway, "Ciphers with Arbitrary
-Finite Domains" (CT-RSA 2002), sections 3 (cycle walking) and 4 (generalized Feistel).
+A keyed generalized Feistel cipher on the numbers below ``a * b >= length``, walked
+along its cycle until it lands below ``length``: Black & Rogaway, "Ciphers with
+Arbitrary Finite Domains" (CT-RSA 2002): cycle walking, and generalized Feistel.
 Eight rounds, where Luby & Rackoff's proof asks for four. The round function is the
 finalizer of SplitMix64 (Steele, Lea & Flood, "Fast Splittable Pseudorandom Number
 Generators", OOPSLA 2014). It shuffles; it keeps no secret.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from engine.dataset import count_samples, open_cursor
+from engine.dataset import check_sample_randomness, count_samples, open_cursor
 from engine.errors import StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
@@ -21,6 +21,7 @@ from engine.loops.saved import SavedEngine
 from engine.loops.validation import Validations
 from engine.state import (
     DueKind,
+    Exactness,
     Phase,
     Stream,
     capture_randomness,
@@ -78,7 +79,8 @@ class TrainEngine(Driven, SavedEngine):
             )
             self.context.trainer = self
             self.context.hook_set.connect("train", self.bus)
-        self._randomness: SampleRandomness = randomness
+        self._randomness: SampleRandomness = check_sample_randomness(randomness)
+        self._data: Iterable[Any] | None = None  # what was opened last
         self._validations = Validations(self.run_state, self.clock)
         self._requests = Requests()
         self._paused: dict[str, Any] = {}
@@ -335,6 +337,8 @@ class TrainEngine(Driven, SavedEngine):
             max_epochs, max_iters = limits.max_epochs, limits.max_iters
             if max_epochs is None and max_iters is None:
                 max_epochs = 1
+        if data is self._data:
+            self._saved_data = self._data_state()
         cursor = self._open_cursor(data)
         self.run_state.check_data(cursor.length, cursor.batch_size)
         if epoch_length is None:
@@ -342,7 +346,24 @@ class TrainEngine(Driven, SavedEngine):
         self.run_state.set_limits(
             max_epochs=max_epochs, max_iters=max_iters, epoch_length=epoch_length
         )
+        if self.run_state.started:
+            cursor.load(self._saved_data)
+            self._report_data(cursor)
+        self._saved_data = None
+        self._data = data
         self._read_from(cursor)
+
+    def _report_data(self, cursor: Cursor) -> None:
+        """Say where the data of a run that was resumed may not be what it was."""
+        if not self._resumed or not self.run_state.iteration:
+            return
+        for part in cursor.resume_report():
+            if part.level >= Exactness.BEST_EFFORT:
+                self.context.logger.warning(
+                    "resume_remark",
+                    line=f"Resume: {part.part}: {part.reason}",
+                    remark=f"{part.part}: {part.reason}",
+                )
 
     def _open_cursor(self, data: Iterable[Any]) -> Cursor:
         seed = self.run_state.seed
