@@ -41,6 +41,9 @@ class Cursor(Protocol):
     def read(self, data_pass: int, batch: int) -> Iterator[Any]:
         """The batches of a pass from number ``batch`` on."""
 
+    def close(self) -> None:
+        """Let workers that wait for another pass go; reading again starts new ones."""
+
     def state(self, data_pass: int, batch: int) -> Plain:
         """What must be saved, beside a place, to read on from there.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attrs import define
 from torch.utils.data import BatchSampler, DataLoader
 
 from engine.dataset.draws import Draws, Shape, open_draws
@@ -23,23 +24,50 @@ from engine.state import Exactness, PartReport, derive_seed
 from engine.typing import Stateful
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from engine.typing import Plain
 
 __all__ = ["LoaderCursor", "report_samples"]
 
 
+@define
 class _Plan:
-    """Batches of keys, told where to begin; what the inner loader samples from."""
+    """Batches of keys, told where to begin; what the inner loader samples from.
 
-    def __init__(self, keys: Callable[[int, int], Iterator[Any]]) -> None:
-        self._keys = keys
-        self.data_pass = 0
-        self.start = 0
+    It does not know the cursor: in a cycle of references torch's persistent workers
+    are ended by the garbage collector, which takes it five seconds each.
+
+    Args:
+        draws: Gives the indices.
+        single: Whether a batch is one sample by itself.
+        placed: Whether keys tell the place too.
+        rank: This process's.
+        world: Number of ranks.
+    """
+
+    draws: Draws
+    single: bool
+    placed: bool
+    rank: int
+    world: int
+    data_pass: int = 0
+    start: int = 0
 
     def __iter__(self) -> Iterator[Any]:
-        return self._keys(self.data_pass, self.start)
+        data_pass = self.data_pass
+        for position, indices in self.draws.read(data_pass, self.start):
+            keys = indices
+            if self.placed:
+                keys = [
+                    (
+                        data_pass,
+                        global_position(number, rank=self.rank, world=self.world),
+                        index,
+                    )
+                    for number, index in enumerate(indices, position)
+                ]
+            yield keys[0] if self.single else keys
 
 
 class LoaderCursor:
@@ -71,7 +99,7 @@ class LoaderCursor:
     ) -> None:
         self._loader = loader
         self._seed = seed
-        self._rank, self._world = get_dist_info()
+        rank, world = get_dist_info()
         self.length = len(loader)
         check_has_batches(loader, self.length)
         self._randomness: SampleRandomness = randomness
@@ -79,7 +107,9 @@ class LoaderCursor:
         sampler, self._shape = _sampler_and_shape(loader, self.length)
         self.batch_size, self.last_batch_size = _sizes(sampler, self._shape, loader)
         self._draws: Draws = open_draws(sampler, seed=seed, shape=self._shape)
-        self._plan = _Plan(self._keys)
+        self._plan = _Plan(
+            self._draws, loader.batch_sampler is None, self._placed, rank, world
+        )
         self._workers = _WorkerStates(loader)
         self._inner = self._make_inner({})
         self._lost = ""
@@ -112,6 +142,10 @@ class LoaderCursor:
             )
             raise DataError(message)
 
+    def close(self) -> None:
+        """Let workers go; see ``Cursor``."""
+        self._inner = self._make_inner({})
+
     def _make_inner(self, states: Mapping[int, bytes]) -> DataLoader[Any]:
         loader = self._loader
         dataset: Any = loader.dataset
@@ -124,23 +158,6 @@ class LoaderCursor:
         if self._placed:
             dataset = PlacedDataset(dataset, self._seed, self._randomness)
         return make_inner(loader, dataset, start, **changes)
-
-    def _keys(self, data_pass: int, start: int) -> Iterator[Any]:
-        single = self._loader.batch_sampler is None
-        for position, indices in self._draws.read(data_pass, start):
-            if single:
-                yield self._key(data_pass, position, indices[0])
-            else:
-                yield [
-                    self._key(data_pass, position + offset, index)
-                    for offset, index in enumerate(indices)
-                ]
-
-    def _key(self, data_pass: int, position: int, index: Any) -> Any:
-        if not self._placed:
-            return index
-        place = global_position(position, rank=self._rank, world=self._world)
-        return data_pass, place, index
 
     # -- saving -----------------------------------------------------------------
 

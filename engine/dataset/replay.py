@@ -81,6 +81,9 @@ class ReplayCursor:
             number += 1
             yield found[0]
 
+    def close(self) -> None:
+        """Nothing: whose workers there are is not known; see ``Cursor``."""
+
     # -- saving -----------------------------------------------------------------
 
     def state(self, data_pass: int, batch: int) -> Plain:

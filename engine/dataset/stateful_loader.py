@@ -107,6 +107,9 @@ class StatefulLoaderCursor:
             number += 1
             yield item
 
+    def close(self) -> None:
+        """Nothing: whose workers there are is not known; see ``Cursor``."""
+
     # -- saving -----------------------------------------------------------------
 
     def state(self, data_pass: int, batch: int) -> Plain:

@@ -227,6 +227,11 @@ class StreamCursor:
         self._over = True
         ended_early(self._loader, read, max(self.length, batch), data_pass)
 
+    def close(self) -> None:
+        """Let workers go; see ``Cursor``."""
+        if self._workers:
+            self._stream, self._inner = self._open()
+
     def _begin(self, restored: Plain, data_pass: int, batch: int) -> int:
         """Get the workers in place; returns how many batches need no reading."""
         self._pass, self._over = data_pass, False

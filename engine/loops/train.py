@@ -400,6 +400,13 @@ class TrainEngine(Driven, SavedEngine):
             raise
         if not self._suspended:
             state.move(Phase.FINISHED)
+            self._release_data()
+
+    def _release_data(self) -> None:
+        """Let loader workers go: another run opens its data anew."""
+        self._dataloader_iter = None
+        if isinstance(self.state.dataloader, Feed):
+            self.state.dataloader.cursor.close()
 
     def _describe_failure(self) -> str:
         state = self.run_state

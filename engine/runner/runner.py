@@ -177,7 +177,7 @@ class Runner(RunnerBuilders):
         with located(self.cfg):
             self.setup_env(env_cfg)
             chosen = dict(self._randomness)
-            samples = chosen.pop("samples")
+            del chosen["samples"]
             seed = self.set_randomness(**chosen)
         self._work_dir = make_folder(work_dir)
         self.timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
@@ -221,7 +221,10 @@ class Runner(RunnerBuilders):
     def _make_engines(self) -> None:
         """Make the three Ignite engines, so that handlers can be attached at once."""
         self.trainer = TrainEngine(
-            self._train_step, self.state, randomness=samples, context=self
+            self._train_step,
+            self.state,
+            randomness=self._randomness["samples"],
+            context=self,
         )
         self.clock = self.trainer.clock
         self.validator = EvalEngine(
