@@ -61,7 +61,7 @@ class Points(Dataset[Any]):
         return self.size
 
     def __getitem__(self, index: int) -> Any:
-        return [int(index), *noise()]
+        return [np.asarray(index).tolist(), *noise()]
 
 
 class Counting(Points):
@@ -231,6 +231,7 @@ class Around(BatchSampler):
 
 
 def generator() -> torch.Generator:
+    """One of the user's own."""
     return torch.Generator().manual_seed(4)
 
 
@@ -313,7 +314,7 @@ class Plan:
     def open(self, *, again: bool = False) -> Cursor:
         """A cursor over fresh objects."""
         workers = self.later if again else self.workers
-        data = Endless() if self.dataset is Endless else self.dataset(self.size)
+        data: Any = Endless() if self.dataset is Endless else self.dataset(self.size)
         arguments: dict[str, Any] = {
             "num_workers": workers,
             "collate_fn": _as_it_is,
@@ -489,7 +490,9 @@ def test_roles_of_workers_survive_two_resumes(persistent: bool) -> None:
         persistent=persistent,
     )
     whole = read(plan.open(), [0, 0], 17)
-    place, found, state = [0, 0], [], None
+    place = [0, 0]
+    found: list[Any] = []
+    state: Any = None
     for batches in (3, 2, 12):
         cursor = plan.open()
         if found:
