@@ -6,7 +6,6 @@ from engine.dataset.index_shuffle import index_shuffle
 from engine.dataset.length import data_length
 from engine.dataset.loader import LoaderCursor
 from engine.dataset.order import (
-    Permutations,
     endless_indices,
     global_position,
     padded_length,
@@ -35,7 +34,6 @@ __all__ = [
     "IndexShuffleSampler",
     "InfiniteSampler",
     "LoaderCursor",
-    "Permutations",
     "PlacedDataset",
     "PureSampler",
     "ReplayCursor",
