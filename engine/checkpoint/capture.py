@@ -55,6 +55,7 @@ def capture(
     save_param_scheduler: bool = True,
     at_safe_point: bool = True,
     randomness: Plain = None,
+    data: Plain = None,
 ) -> dict[str, Any]:
     """Put a run's state together.
 
@@ -67,6 +68,7 @@ def capture(
         save_param_scheduler: Likewise.
         at_safe_point: Whether all handlers of the last event had run.
         randomness: Training's random generators; ``None``: as they are now.
+        data: What the training data needs, beside its place in ``state``.
 
     Returns:
         A checkpoint (see ``checkpoint/format.py``); its tensors are the run's own.
@@ -98,6 +100,7 @@ def capture(
         "left_out": state.hub.unsaved(),
         "buffers": parts.unsaved_buffers(),
         "parts": {name: part.state_dict() for name, part in parts.others.items()},
+        "data": data,
         "at_safe_point": at_safe_point,
         "environment": environment(),
     }

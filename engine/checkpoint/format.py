@@ -15,6 +15,7 @@
       evaluating         names of modules in evaluation mode
       hooks              state of each hook by unique name
       parts              state of everything else that is tracked, by unique name
+      data               what the training data needs beside its place, or None
       at_safe_point      whether all handlers of the last event had run
       environment        what exact resume depends on: versions, threads
 

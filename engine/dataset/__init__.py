@@ -1,34 +1,56 @@
 """Order of samples, the cursor that reads from any place, collation."""
 
 from engine.dataset.collate import count_samples, default_collate, pseudo_collate
+from engine.dataset.cursor import Cursor, open_cursor
+from engine.dataset.index_shuffle import index_shuffle
 from engine.dataset.length import data_length
-from engine.dataset.loader import Cursor, LoaderCursor, ReplayCursor, open_cursor
+from engine.dataset.loader import LoaderCursor
 from engine.dataset.order import (
     endless_indices,
     global_position,
     padded_length,
     permutation,
     rank_indices,
+    rank_places,
 )
-from engine.dataset.sample_randomness import PlacedDataset, SampleRandomness
-from engine.dataset.sampler import DefaultSampler, InfiniteSampler
+from engine.dataset.replay import ReplayCursor
+from engine.dataset.sample_randomness import (
+    PlacedDataset,
+    SampleRandomness,
+    check_sample_randomness,
+)
+from engine.dataset.sampler import (
+    DefaultSampler,
+    IndexShuffleSampler,
+    InfiniteSampler,
+    PureSampler,
+)
+from engine.dataset.stateful_loader import StatefulLoaderCursor
+from engine.dataset.stream import StreamCursor
 
 __all__ = [
     "Cursor",
     "DefaultSampler",
+    "IndexShuffleSampler",
     "InfiniteSampler",
     "LoaderCursor",
     "PlacedDataset",
+    "PureSampler",
     "ReplayCursor",
     "SampleRandomness",
+    "StatefulLoaderCursor",
+    "StreamCursor",
+    "check_sample_randomness",
     "count_samples",
     "data_length",
     "default_collate",
     "endless_indices",
     "global_position",
+    "index_shuffle",
     "open_cursor",
     "padded_length",
     "permutation",
     "pseudo_collate",
     "rank_indices",
+    "rank_places",
 ]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from typing import Any
 
-__all__ = ["data_length"]
+from engine.errors import DataError
+
+__all__ = ["check_has_batches", "data_length"]
 
 
 def data_length(data: object) -> int | None:
@@ -19,3 +22,20 @@ def data_length(data: object) -> int | None:
         return len(data)
     except TypeError:  # torch's DataLoader over an iterable dataset without a length
         return None
+
+
+def check_has_batches(data: Any, length: int) -> None:
+    """Refuse training data that has no batch.
+
+    Raises:
+        DataError: ``length`` is 0; the message tells why, as far as can be seen.
+    """
+    if length == 0:
+        dataset = getattr(data, "dataset", data)
+        size = len(dataset) if hasattr(dataset, "__len__") else 0
+        drops = " and drop_last leaves none of its batches" if size else ""
+        message = (
+            f"{type(data).__name__} over {type(dataset).__name__}: {size} samples"
+            f"{drops}, so there is no batch to read. Give data with at least one batch."
+        )
+        raise DataError(message)

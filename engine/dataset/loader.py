@@ -1,124 +1,83 @@
-"""A cursor: the training data, read from any batch of any pass.
-
-What batch ``b`` of pass ``p`` holds is a function of (seed, p, b). The place moves
-when a batch is consumed, so what workers have fetched ahead is thrown away at no loss.
-"""
+"""A cursor over a ``DataLoader`` whose dataset is read by index."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import islice
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch.utils.data import (
-    BatchSampler,
-    DataLoader,
-    IterableDataset,
-    RandomSampler,
-    SequentialSampler,
-)
+from attrs import define
+from torch.utils.data import BatchSampler, DataLoader
 
-from engine.dataset.length import data_length
-from engine.dataset.order import global_position, permutation
+from engine.dataset.draws import Draws, Shape, open_draws
+from engine.dataset.generators import find_generators
+from engine.dataset.inner_loader import make_inner
+from engine.dataset.length import check_has_batches
+from engine.dataset.order import global_position
 from engine.dataset.sample_randomness import (
     PlacedDataset,
     SampleRandomness,
     draws_nothing,
 )
-from engine.dataset.sampler import DefaultSampler, InfiniteSampler
+from engine.dataset.worker import Shipping, WorkerStart, freeze, thaw
 from engine.dist import get_dist_info
-from engine.errors import DataError, a_type
-from engine.state import Exactness, PartReport, derive_seed, fence, seed_host
+from engine.errors import DataError
+from engine.state import Exactness, PartReport, derive_seed
+from engine.typing import Stateful
 
-__all__ = ["Cursor", "LoaderCursor", "ReplayCursor", "open_cursor"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
+    from engine.typing import Plain
 
-_LOW_BITS = 2**63 - 1  # torch's seeds are unsigned, derive_seed's parts are not
-
-
-class Cursor(Protocol):
-    """Data that can be read from any place."""
-
-    length: int
-    """Batches in a pass; 0 if that is not known."""
-    batch_size: int
-    """Samples in each batch but the last; 0 if they differ or are not known."""
-    last_batch_size: int
-    """Samples in the last batch of a pass."""
-    exact: bool
-    """Whether a place is found without reading what lies before it."""
-
-    def read(self, data_pass: int, batch: int) -> Iterator[Any]:
-        """The batches of a pass from number ``batch`` on."""
-
-    def resume_report(self) -> list[PartReport]:
-        """How exactly a place in the data is found again."""
+__all__ = ["LoaderCursor", "report_samples"]
 
 
-def open_cursor(
-    data: Iterable[Any], *, seed: int, randomness: SampleRandomness = "sample"
-) -> Cursor:
-    """A cursor over ``data``.
+@define
+class _Plan:
+    """Batches of keys, told where to begin; what the inner loader samples from.
+
+    It does not know the cursor: in a cycle of references torch's persistent workers
+    are ended by the garbage collector, which takes it five seconds each.
 
     Args:
-        data: A ``DataLoader`` over a map-style dataset is read by index; any other
-            iterable is walked to the place.
-        seed: The run's seed.
-        randomness: What random numbers that a dataset draws depend on: each sample's
-            place, each batch's, or (``"off"``) on who loads it.
-
-    Raises:
-        DataError: ``data`` is no iterable, or has no batch.
+        draws: Gives the indices.
+        single: Whether a batch is one sample by itself.
+        placed: Whether keys tell the place too.
+        rank: This process's.
+        world: Number of ranks.
     """
-    if not isinstance(data, Iterable):
-        message = (
-            f"training data: expected a DataLoader or another iterable of batches, "
-            f"found {a_type(data)}"
-        )
-        raise DataError(message)
-    if isinstance(data, DataLoader) and _is_map_style(data):
-        return LoaderCursor(data, seed=seed, randomness=randomness)
-    return ReplayCursor(data, seed=seed)
 
-
-def _is_map_style(loader: DataLoader[Any]) -> bool:
-    # A subclass with an iterator of its own does what we cannot know.
-    own = type(loader).__iter__ is DataLoader.__iter__
-    return own and not isinstance(loader.dataset, IterableDataset)
-
-
-def _check_length(data: Any, length: int) -> None:
-    if length == 0:
-        dataset = getattr(data, "dataset", data)
-        size = len(dataset) if hasattr(dataset, "__len__") else 0
-        drops = " and drop_last leaves none of its batches" if size else ""
-        message = (
-            f"{type(data).__name__} over {type(dataset).__name__}: {size} samples"
-            f"{drops}, so there is no batch to read. Give data with at least one batch."
-        )
-        raise DataError(message)
-
-
-class _Plan:
-    """Batches of keys, told where to begin; what the inner loader samples from."""
-
-    def __init__(self, keys: Callable[[int, int], Iterator[Any]]) -> None:
-        self._keys = keys
-        self.data_pass = 0
-        self.start = 0
+    draws: Draws
+    single: bool
+    placed: bool
+    rank: int
+    world: int
+    data_pass: int = 0
+    start: int = 0
 
     def __iter__(self) -> Iterator[Any]:
-        return self._keys(self.data_pass, self.start)
+        data_pass = self.data_pass
+        for position, indices in self.draws.read(data_pass, self.start):
+            keys = indices
+            if self.placed:
+                keys = [
+                    (
+                        data_pass,
+                        global_position(number, rank=self.rank, world=self.world),
+                        index,
+                    )
+                    for number, index in enumerate(indices, position)
+                ]
+            yield keys[0] if self.single else keys
 
 
 class LoaderCursor:
     """A ``DataLoader`` over a map-style dataset, read by index.
 
     The user's loader is not iterated: one with the same dataset and settings is, whose
-    batches come from a plan. ``shuffle=True`` gives the run's own order; a sampler of
-    another kind is listed once per pass from generators seeded by (seed, pass).
+    batches come from a plan. ``shuffle=True`` gives the run's own order; how other
+    samplers are read, ``draws.py`` tells. A dataset with ``state_dict`` and
+    ``load_state_dict`` is saved as it is in this process and, with as many workers then
+    and now, in each worker.
 
     Args:
         loader: The user's.
@@ -140,14 +99,22 @@ class LoaderCursor:
     ) -> None:
         self._loader = loader
         self._seed = seed
-        self._rank, self._world = get_dist_info()
+        rank, world = get_dist_info()
         self.length = len(loader)
-        _check_length(loader, self.length)
+        check_has_batches(loader, self.length)
+        self._randomness: SampleRandomness = randomness
         self._placed = randomness != "off" and not draws_nothing(loader.dataset)
-        self.batch_size, self.last_batch_size = self._sizes()
-        self._listed: dict[int, int] = {}  # by sampler: passes listed so far
-        self._plan = _Plan(self._keys)
-        self._inner = self._make_inner(randomness)
+        sampler, self._shape = _sampler_and_shape(loader, self.length)
+        self.batch_size, self.last_batch_size = _sizes(sampler, self._shape, loader)
+        self._draws: Draws = open_draws(sampler, seed=seed, shape=self._shape)
+        self._plan = _Plan(
+            self._draws, loader.batch_sampler is None, self._placed, rank, world
+        )
+        self._workers = _WorkerStates(loader)
+        self._inner = self._make_inner({})
+        self._lost = ""
+
+    # -- reading ----------------------------------------------------------------
 
     def read(self, data_pass: int, batch: int) -> Iterator[Any]:
         """The batches of a pass from number ``batch`` on.
@@ -156,13 +123,16 @@ class LoaderCursor:
             DataError: While reading: the loader gave fewer batches than its length.
         """
         self._plan.data_pass, self._plan.start = data_pass, batch
+        states = self._workers.begin(data_pass, batch)
+        if states is not None:
+            self._inner = self._make_inner(states)
         # Workers' base seed comes from here, so the global generator stays in place.
         assert self._inner.generator is not None
         self._inner.generator.manual_seed(derive_seed(self._seed, data_pass))
         read = batch
         for item in self._inner:
             read += 1
-            yield item
+            yield self._workers.take(item) if self._workers.ship else item
         if read < self.length:
             message = (
                 f"the loader over {type(self._loader.dataset).__name__} ended after "
@@ -172,203 +142,200 @@ class LoaderCursor:
             )
             raise DataError(message)
 
-    def resume_report(self) -> list[PartReport]:
-        """How exactly a place in the data is found again."""
-        return [PartReport("train data", Exactness.EXACT)]
+    def close(self) -> None:
+        """Let workers go; see ``Cursor``."""
+        self._inner = self._make_inner({})
 
-    def _make_inner(self, randomness: SampleRandomness) -> DataLoader[Any]:
+    def _make_inner(self, states: Mapping[int, bytes]) -> DataLoader[Any]:
         loader = self._loader
-        dataset = loader.dataset
+        dataset: Any = loader.dataset
+        changes: dict[str, Any] = {"batch_sampler": self._plan}
+        if loader.batch_sampler is None:
+            changes = {"sampler": self._plan, "batch_size": None}
+        if self._workers.ship:
+            changes["collate_fn"] = Shipping(loader.collate_fn, dataset)
+        start = WorkerStart(dataset, loader.worker_init_fn, dict(states))
         if self._placed:
-            dataset = PlacedDataset(dataset, self._seed, randomness)
-        plan: dict[str, Any] = {"batch_sampler": self._plan}
-        if loader.batch_sampler is None:
-            plan = {"sampler": self._plan, "batch_size": None}
-        return DataLoader(
-            dataset,
-            **plan,
-            num_workers=loader.num_workers,
-            collate_fn=loader.collate_fn,
-            pin_memory=loader.pin_memory,
-            timeout=loader.timeout,
-            worker_init_fn=loader.worker_init_fn,
-            multiprocessing_context=loader.multiprocessing_context,
-            generator=torch.Generator(),
-            prefetch_factor=loader.prefetch_factor,
-            persistent_workers=loader.persistent_workers,
-            pin_memory_device=loader.pin_memory_device,
-        )
+            dataset = PlacedDataset(dataset, self._seed, self._randomness)
+        return make_inner(loader, dataset, start, **changes)
 
-    def _sizes(self) -> tuple[int, int]:
-        loader = self._loader
-        if loader.batch_sampler is None:
-            return 1, 1
-        if type(loader.batch_sampler) is not BatchSampler or not loader.batch_size:
-            return 0, 0
-        size = loader.batch_size
-        samples = len(loader.sampler)  # type: ignore[arg-type]  # len(loader) needed it
-        endless = type(loader.sampler) is InfiniteSampler
-        full = loader.drop_last or endless or samples % size == 0
-        return size, size if full else samples % size
+    # -- saving -----------------------------------------------------------------
 
-    # -- the plan ---------------------------------------------------------------
+    def state(self, data_pass: int, batch: int) -> Plain:
+        """What must be saved to read on from a place; see ``Cursor``."""
+        dataset = self._loader.dataset
+        found = {
+            "order": self._draws.state(data_pass, batch),
+            "dataset": (
+                dataset.state_dict() if isinstance(dataset, Stateful) else None
+            ),
+            "workers": self._workers.state(data_pass, batch),
+        }
+        return found if any(part is not None for part in found.values()) else None
 
-    def _keys(self, data_pass: int, start: int) -> Iterator[Any]:
-        loader = self._loader
-        if loader.batch_sampler is None:
-            indices = self._list(loader.sampler, data_pass)
-            for position in range(start, len(indices)):
-                yield self._key(data_pass, position, indices[position])
+    def load(self, state: Plain) -> None:
+        """Get ready to read on from a saved place; see ``Cursor``."""
+        dataset = self._loader.dataset
+        if state is None:
+            stateful = isinstance(dataset, Stateful) or self._draws.state(0, 0)
+            self._lost = "the checkpoint holds no state of this data" * bool(stateful)
             return
-        if type(loader.batch_sampler) is not BatchSampler:
-            batches = self._list(loader.batch_sampler, data_pass)
-            position = sum(map(len, batches[:start]))
-            for batch in batches[start:]:
-                yield self._batch(data_pass, position, batch)
-                position += len(batch)
-            return
-        assert loader.batch_size is not None
-        indices = self._list(loader.sampler, data_pass)
-        for number in range(start, self.length):
-            first = number * loader.batch_size
-            batch = indices[first : first + loader.batch_size]
-            if not batch:
-                return
-            yield self._batch(data_pass, first, batch)
+        if state["order"] is not None:
+            self._draws.load(state["order"])
+        if state["dataset"] is not None:
+            if isinstance(dataset, Stateful):
+                dataset.load_state_dict(state["dataset"])
+            else:
+                self._lost = "the dataset had a state and takes none now"
+        self._lost = self._workers.load(state["workers"]) or self._lost
 
-    def _batch(self, data_pass: int, first: int, indices: Sequence[Any]) -> list[Any]:
-        return [
-            self._key(data_pass, first + offset, index)
-            for offset, index in enumerate(indices)
+    def resume_report(self) -> list[PartReport]:
+        """How exactly this data comes back; see ``Cursor``."""
+        loader = self._loader
+        report = [
+            PartReport("train data: order", self._draws.level, self._draws.reason),
+            report_samples(loader, self._randomness),
         ]
+        name = type(loader.dataset).__name__
+        if self._lost:
+            level = Exactness.BEST_EFFORT
+            report.append(PartReport("train data: state", level, self._lost))
+        elif isinstance(loader.dataset, Stateful):
+            reason = f"{name}: its own state is saved"
+            if loader.num_workers:
+                reason += ", of each worker too; that needs as many workers then"
+            report.append(PartReport("train data: state", Exactness.EXACT, reason))
+        return report
 
-    def _key(self, data_pass: int, position: int, index: Any) -> Any:
-        if not self._placed:
-            return index
-        place = global_position(position, rank=self._rank, world=self._world)
-        return data_pass, place, index
 
-    def _list(self, sampler: Any, data_pass: int) -> Sequence[Any]:
-        """All that a sampler gives in a pass, as a function of (seed, pass)."""
-        if type(sampler) is DefaultSampler:
-            return sampler.indices(data_pass, self._seed)
-        if type(sampler) is InfiniteSampler:  # passes are parts of one long order
-            count = self._count(sampler)
-            return sampler.part(data_pass * count, count, self._seed)
-        if type(sampler) is SequentialSampler:
-            return range(len(sampler))
-        if _is_plain_shuffle(sampler):
-            return permutation(len(sampler), seed=self._seed, epoch=data_pass)
-        set_epoch = getattr(sampler, "set_epoch", None) or getattr(
-            getattr(sampler, "sampler", None), "set_epoch", None
+def report_samples(loader: DataLoader[Any], randomness: SampleRandomness) -> PartReport:
+    """How exactly the random numbers in a loader's samples come back."""
+    part, name = "train data: samples", type(loader.dataset).__name__
+    own = find_generators(loader.dataset)
+    if draws_nothing(loader.dataset):
+        return PartReport(part, Exactness.EXACT, f"{name} draws no random numbers")
+    if own:
+        reason = (
+            f"{', '.join(own)}: a generator of the dataset's own goes on from where it "
+            "was built. Draw from the global generators, or give its owner "
+            "set_sample_seed(seed)"
         )
-        if set_epoch is not None:
-            set_epoch(data_pass)
-        # A sampler may remember its passes: those before are listed too, once.
-        begin = min(self._listed.get(id(sampler), 0), data_pass)
-        if set_epoch is not None:
-            begin = data_pass
-        self._listed[id(sampler)] = data_pass + 1
-        for number in range(begin, data_pass + 1):
-            seed = derive_seed(self._seed, number)
-            with fence(), _own_generator(sampler, seed):
-                seed_host(seed)
-                listed = list(islice(sampler, self._count(sampler)))
-        return listed
-
-    def _count(self, sampler: Any) -> int:
-        """How many items a pass takes: an endless sampler is cut at the length."""
-        loader = self._loader
-        if loader.batch_sampler is None or sampler is loader.batch_sampler:
-            return self.length
-        return self.length * (loader.batch_size or 1)
+        return PartReport(part, Exactness.SAME_ORDER, reason)
+    if randomness == "off":
+        if loader.num_workers:
+            reason = 'with randomness "off" what workers draw begins anew with them'
+            return PartReport(part, Exactness.SAME_ORDER, reason)
+        reason = 'with randomness "off" samples draw from training\'s generators'
+        return PartReport(part, Exactness.EXACT, reason)
+    reason = f"global generators are seeded before each {randomness}, from its place"
+    return PartReport(part, Exactness.EXACT, reason)
 
 
-@contextmanager
-def _own_generator(sampler: Any, seed: int) -> Iterator[None]:
-    """Let a sampler draw from a generator seeded by (the user's seed, ``seed``).
-
-    The user's own generator is left as it is, so that its first seed stays readable.
-    """
-    users = getattr(sampler, "generator", None)
-    if not isinstance(users, torch.Generator):
-        yield
-        return
-    first_seed = users.initial_seed() & _LOW_BITS
-    sampler.generator = torch.Generator()
-    sampler.generator.manual_seed(derive_seed(seed, first_seed))
-    try:
-        yield
-    finally:
-        sampler.generator = users
+def _sampler_and_shape(loader: DataLoader[Any], count: int) -> tuple[Any, Shape]:
+    """What is to be drawn from, and how its items become batches."""
+    ahead = loader.num_workers * (loader.prefetch_factor or 0)
+    batches = loader.batch_sampler
+    if batches is None:
+        return loader.sampler, Shape(size=1, count=count, groups=False, ahead=ahead)
+    if type(batches) is BatchSampler:  # it only cuts what its sampler gives
+        size = batches.batch_size
+        return batches.sampler, Shape(size=size, count=count, groups=False, ahead=ahead)
+    return batches, Shape(size=1, count=count, groups=True, ahead=ahead)
 
 
-def _is_plain_shuffle(sampler: Any) -> bool:
-    """Whether this is what ``DataLoader(shuffle=True)`` makes."""
-    return (
-        type(sampler) is RandomSampler
-        and not sampler.replacement
-        and sampler.generator is None
-        and sampler.num_samples == len(sampler.data_source)
-    )
+def _sizes(sampler: Any, shape: Shape, loader: DataLoader[Any]) -> tuple[int, int]:
+    if loader.batch_sampler is None:
+        return 1, 1
+    if shape.groups:
+        return 0, 0
+    assert isinstance(loader.batch_sampler, BatchSampler)
+    size, samples = shape.size, len(sampler)
+    endless = getattr(sampler, "endless", False)
+    full = loader.batch_sampler.drop_last or endless or samples % size == 0
+    return size, size if full else samples % size
 
 
-class ReplayCursor:
-    """Any other iterable: read from the start, and what was consumed is skipped.
+class _WorkerStates:
+    """States of the copies of a dataset that loader workers have.
+
+    Batch ``b`` of a pass that was read from its start is loaded by worker ``b % n``. A
+    resumed pass begins with worker 0 too, so there each worker plays another one's
+    *role*: that of worker ``shift + w``.
 
     Args:
-        data: Iterable of batches.
-        seed: The run's seed.
-
-    Raises:
-        DataError: It has a length, and that is 0.
+        loader: The user's.
     """
 
-    exact = False
-    batch_size = 0
-    last_batch_size = 0
+    def __init__(self, loader: DataLoader[Any]) -> None:
+        self._count = loader.num_workers
+        self._persistent = loader.persistent_workers
+        self.ship = self._count > 0 and isinstance(loader.dataset, Stateful)
+        self._roles: dict[int, bytes] = {}
+        self._given: dict[int, bytes] = {}  # what workers were last started with
+        self._shift = self._start = self._pass = 0
+        self._restored: Plain = None
 
-    def __init__(self, data: Iterable[Any], *, seed: int) -> None:
-        self._data = data
-        self._seed = seed
-        length = data_length(data)
-        if length == 0:
-            _check_length(data, 0)
-        self.length = length or 0
+    def begin(self, data_pass: int, batch: int) -> Mapping[int, bytes] | None:
+        """Begin to read.
 
-    def read(self, data_pass: int, batch: int) -> Iterator[Any]:
-        """The batches of a pass from number ``batch`` on.
-
-        Raises:
-            DataError: While reading: there is no batch, or fewer than the length.
+        Returns:
+            States that new workers must begin with; ``None``: the loader that is there
+            will do.
         """
-        set_epoch = getattr(getattr(self._data, "sampler", None), "set_epoch", None)
-        if set_epoch is not None:
-            set_epoch(data_pass)
-        read, first = 0, []
-        # Orders and workers' seeds are drawn with the first batch: from (seed, pass).
-        # Later batches draw from training's generators, which skipping leaves alone.
-        with fence():
-            seed_host(derive_seed(self._seed, data_pass))
-            items = iter(self._data)
-            for item in islice(items, max(batch, 1)):
-                read += 1
-                first = [item] if read > batch else []
-        yield from first
-        for item in items:
-            read += 1
-            yield item
-        if read == 0:
-            _check_length(self._data, 0)
-        if read < max(self.length, batch):
-            message = (
-                f"{type(self._data).__name__} ended after {read} of "
-                f"{max(self.length, batch)} batches in pass {data_pass}. Give data "
-                "that yields as many batches in every pass as its length says."
-            )
-            raise DataError(message)
+        restored, self._restored = self._restored, None
+        shift, given = 0, self._given
+        alike = self._persistent  # whether workers keep what they have
+        if restored is not None and restored["place"] == [data_pass, batch]:
+            roles = restored["roles"].items()
+            self._roles = {role: freeze(state) for role, state in roles}
+            shift, alike = restored["next"], False
+        elif not self._persistent:  # they are copies of this process's dataset
+            self._roles = {}
+        elif self._shift:  # they go back to roles of their own
+            alike = False
+        if not alike:
+            given = {
+                (role - shift) % self._count: state
+                for role, state in self._roles.items()
+            }
+        changed = given != self._given or (self._persistent and bool(given))
+        self._pass, self._start, self._shift = data_pass, batch, shift
+        self._given = given
+        return given if changed and not alike else None
 
-    def resume_report(self) -> list[PartReport]:
-        """How exactly a place in the data is found again."""
-        why = "it is read from its start, and what was consumed is skipped"
-        return [PartReport("train data", Exactness.BEST_EFFORT, why)]
+    def take(self, item: tuple[Any, int, bytes]) -> Any:
+        """A batch out of what came with it."""
+        batch, worker, state = item
+        self._roles[(worker + self._shift) % self._count] = state
+        return batch
+
+    def state(self, data_pass: int, batch: int) -> Plain:
+        """What must be saved to go on from a place."""
+        if not self.ship:
+            return None
+        if self._restored is not None:
+            return self._restored
+        roles, following = self._roles, 0
+        if data_pass == self._pass:
+            following = (self._shift + batch - self._start) % self._count
+        elif not self._persistent:
+            roles = {}  # each pass begins with copies of this process's dataset
+        return {
+            "place": [data_pass, batch],
+            "count": self._count,
+            "next": following,
+            "roles": {role: thaw(state) for role, state in roles.items()},
+        }
+
+    def load(self, state: Plain) -> str:
+        """Take saved states over; returns why that cannot be, or nothing."""
+        then = 0 if state is None else state["count"]
+        if then == self._count or not (self.ship or then):
+            self._restored = state
+            return ""
+        if state is not None and not state["roles"]:
+            return ""
+        return (
+            f"the dataset's state in {then} workers cannot be given to "
+            f"{self._count}: they begin with this process's"
+        )

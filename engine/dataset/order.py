@@ -14,12 +14,16 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
+
 __all__ = [
+    "Permutations",
     "endless_indices",
     "global_position",
     "padded_length",
     "permutation",
     "rank_indices",
+    "rank_places",
 ]
 
 
@@ -34,10 +38,49 @@ def permutation(length: int, *, seed: int, epoch: int) -> list[int]:
     >>> permutation(5, seed=0, epoch=0) == permutation(5, seed=0, epoch=0)
     True
     """
-    generator = torch.Generator()
-    generator.manual_seed(seed + epoch)
-    order: list[int] = torch.randperm(length, generator=generator).tolist()
+    order: list[int] = _randperm(length, seed + epoch).tolist()
     return order
+
+
+def _randperm(length: int, seed: int) -> Tensor:
+    generator = torch.Generator()
+    generator.manual_seed(seed)
+    return torch.randperm(length, generator=generator)
+
+
+class Permutations:
+    """:func:`permutation`, read by place; the last one is kept, as a tensor.
+
+    A list of ten million numbers takes 400 MB and a third of a second to make.
+
+    Args:
+        length: Samples, at least 1.
+
+    >>> order = Permutations(5)
+    >>> order.at([4, 0], seed=0, epoch=0) == [
+    ...     permutation(5, seed=0, epoch=0)[place] for place in (4, 0)
+    ... ]
+    True
+    """
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._seed: int | None = None
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def at(self, places: Sequence[int], *, seed: int, epoch: int) -> list[int]:
+        """The samples that stand at some places of an epoch's order.
+
+        Args:
+            places: Each from 0 to ``length - 1``.
+            seed: The run's seed.
+            epoch: Pass over the data, from 0.
+        """
+        if self._seed != seed + epoch:
+            self._order = _randperm(self._length, seed + epoch)
+            self._seed = seed + epoch
+        found: list[int] = self._order[torch.tensor(places, dtype=torch.int64)].tolist()
+        return found
 
 
 def padded_length(length: int, *, world: int, round_up: bool) -> int:
@@ -122,6 +165,27 @@ def endless_indices(
             order, present = permutation(length, seed=seed, epoch=number), number
         found.append(order[place])
     return found
+
+
+def rank_places(
+    start: int, count: int, *, length: int, rank: int, world: int, round_up: bool
+) -> list[int]:
+    """Places of an epoch's permutation that one rank reads from a position on.
+
+    Args:
+        start: The rank's first position, from 0.
+        count: Positions; fewer where the epoch ends before.
+        length: Samples in the dataset, at least 1.
+        rank: Which rank, below ``world``.
+        world: Number of ranks.
+        round_up: As for :func:`rank_indices`.
+
+    >>> rank_places(1, 9, length=5, rank=1, world=2, round_up=True)
+    [3, 0]
+    """
+    total = padded_length(length, world=world, round_up=round_up)
+    end = min(total, (start + count) * world)
+    return [place % length for place in range(start * world + rank, end, world)]
 
 
 def global_position(index: int, *, rank: int, world: int) -> int:

@@ -12,6 +12,8 @@ from engine.state import Progress
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from engine.typing import Plain
+
 __all__ = ["Feed"]
 
 
@@ -26,6 +28,10 @@ class Feed:
 
     cursor: Cursor
     progress: Progress
+
+    def state(self) -> Plain:
+        """What the data needs, beside the run's place, to be read on from there."""
+        return self.cursor.state(self.progress.data_pass, self.progress.pass_batch)
 
     def __iter__(self) -> Iterator[Any]:
         """The batches that are left of the running pass."""

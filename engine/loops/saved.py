@@ -30,6 +30,7 @@ from engine.errors import (
     StateError,
 )
 from engine.loops.clock import Clock
+from engine.loops.feed import Feed
 from engine.loops.lengthen import MadeSchedules
 from engine.loops.loop import EventEngine
 from engine.optim.scheduler import check_on_longer
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from engine.hooks import Hook
     from engine.optim.scheduler import OnLonger
     from engine.state import Limits, RunState
+    from engine.typing import Plain
 
 __all__ = ["SavedEngine"]
 
@@ -84,6 +86,7 @@ class SavedEngine(EventEngine):
         self._report: ResumeReport | None = None
         self._made_schedules: MadeSchedules | None = None
         self._at_safe_point = True
+        self._saved_data: Plain = None  # of a checkpoint, until the data is opened
 
     def track(
         self,
@@ -131,14 +134,15 @@ class SavedEngine(EventEngine):
     def state_dict(self) -> OrderedDict[str, Any]:
         """Where the run is, for Ignite's ``Checkpoint`` handler.
 
-        Counters, message hub, hooks and random generators; the model and the optimizer
-        are other entries of the handler's ``to_save``.
+        Counters, message hub, hooks, random generators and the data's state; the model
+        and the optimizer are other entries of the handler's ``to_save``.
         """
         return OrderedDict(
             run_state=self.run_state.state_dict(),
             message_hub=self.run_state.hub.state_dict(),
             hooks=self.context.hook_set.state_dict(),
             randomness=self._training_randomness(),
+            data=self._data_state(),
         )
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -148,7 +152,7 @@ class SavedEngine(EventEngine):
             SerializationError: It was not made by :meth:`state_dict`.
             StateError: The run is under way.
         """
-        expected = {"run_state", "message_hub", "hooks", "randomness"}
+        expected = {"run_state", "message_hub", "hooks", "randomness", "data"}
         if set(state_dict) != expected:
             message = (
                 f"TrainEngine.load_state_dict: expected the keys {sorted(expected)}, "
@@ -161,6 +165,7 @@ class SavedEngine(EventEngine):
         self.parts.load_counts(None, self.run_state.iteration)
         self.context.hook_set.load_state_dict(state_dict["hooks"])
         self._start_anew()
+        self._saved_data = state_dict["data"]
         restore_randomness(state_dict["randomness"])
 
     # -- checkpoints -------------------------------------------------------------
@@ -220,6 +225,7 @@ class SavedEngine(EventEngine):
             at_safe_point=self._at_safe_point
             and self.run_state.phase is not Phase.VALIDATING,
             randomness=self._training_randomness(),
+            data=self._data_state(),
         )
         with fence():  # what handlers draw here, a resumed run does not draw again
             self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
@@ -338,6 +344,7 @@ class SavedEngine(EventEngine):
         self.run_id = checkpoint["meta"].get("run_id", self.run_id)
         self._made_schedules = made if resume_param_scheduler else None
         self._start_anew()
+        self._saved_data = checkpoint["engine"].get("data")
         self._must_be_exact, self._report = exact, report
         self._tell(report.inexact)
         return report
@@ -404,6 +411,11 @@ class SavedEngine(EventEngine):
         """Training's generators, also while a validation draws from its own."""
         return self.context.outer_randomness or capture_randomness()
 
+    def _data_state(self) -> Plain:
+        """What the training data needs, beside the run's place, to go on there."""
+        feed = self.state.dataloader
+        return feed.state() if isinstance(feed, Feed) else self._saved_data
+
     def _check_at_rest(self) -> None:
         phase = self.run_state.phase
         if phase in (Phase.TRAINING, Phase.VALIDATING, Phase.TESTING):
@@ -414,6 +426,7 @@ class SavedEngine(EventEngine):
         """Forget a loop that was interrupted: the state is another one now."""
         self._internal_run_generator = None
         self._dataloader_iter = None
+        self.state.dataloader = None
         self._resumed = True
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from engine.dataset import count_samples, open_cursor
+from engine.dataset import check_sample_randomness, count_samples, open_cursor
 from engine.errors import StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
@@ -78,7 +78,8 @@ class TrainEngine(Driven, SavedEngine):
             )
             self.context.trainer = self
             self.context.hook_set.connect("train", self.bus)
-        self._randomness: SampleRandomness = randomness
+        self._randomness: SampleRandomness = check_sample_randomness(randomness)
+        self._data: Iterable[Any] | None = None  # what was opened last
         self._validations = Validations(self.run_state, self.clock)
         self._requests = Requests()
         self._paused: dict[str, Any] = {}
@@ -335,10 +336,10 @@ class TrainEngine(Driven, SavedEngine):
             max_epochs, max_iters = limits.max_epochs, limits.max_iters
             if max_epochs is None and max_iters is None:
                 max_epochs = 1
+        if data is self._data:
+            self._saved_data = self._data_state()
         cursor = self._open_cursor(data)
         self.run_state.check_data(cursor.length, cursor.batch_size)
-        if self._resumed and self.resume_report is not None:
-            self._report_data(cursor.resume_report())
         if epoch_length is None:
             epoch_length = cursor.length or limits.epoch_length
         bounds = {
@@ -348,6 +349,12 @@ class TrainEngine(Driven, SavedEngine):
         }
         self._settle_schedules(self.run_state.check_limits(**bounds))
         self.run_state.set_limits(**bounds)
+        if self.run_state.started:
+            cursor.load(self._saved_data)
+            if self._resumed and self.resume_report is not None:
+                self._report_data(cursor.resume_report())
+        self._saved_data = None
+        self._data = data
         self._read_from(cursor)
 
     def _open_cursor(self, data: Iterable[Any]) -> Cursor:
@@ -385,6 +392,13 @@ class TrainEngine(Driven, SavedEngine):
             raise
         if not self._suspended:
             state.move(Phase.FINISHED)
+            self._release_data()
+
+    def _release_data(self) -> None:
+        """Let loader workers go: another run opens its data anew."""
+        self._dataloader_iter = None
+        if isinstance(self.state.dataloader, Feed):
+            self.state.dataloader.cursor.close()
 
     def _describe_failure(self) -> str:
         state = self.run_state

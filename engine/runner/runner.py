@@ -32,8 +32,9 @@ from engine.checkpoint import (
     place,
 )
 from engine.config import at, located
+from engine.dataset import check_sample_randomness
 from engine.dist import is_main_process
-from engine.errors import ConfigError, a_type, check_switch, did_you_mean
+from engine.errors import ConfigError, DataError, a_type, check_switch, did_you_mean
 from engine.hooks import HookSet
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step, turn_on_activation_checkpointing
@@ -108,7 +109,9 @@ class Runner(RunnerBuilders):
         visualizer: Writes scalars; an object or a spec.
         default_scope: Scope whose registries are asked first.
         randomness: ``seed`` (``None`` draws one), ``diff_rank_seed``,
-            ``deterministic``.
+            ``deterministic``, and ``samples``: what random numbers that the training
+            data draws depend on, each ``"sample"``'s place in the run, each
+            ``"batch"``'s, or (``"off"``) on which worker loads it.
         experiment_name: The run's name; the start's time is added.
         cfg: The config that this was made from; it goes into checkpoints as text, and
             into the work dir. Its ``compile``, ``activation_checkpointing``,
@@ -199,7 +202,9 @@ class Runner(RunnerBuilders):
         self._randomness = _check_randomness(randomness)
         with located(self.cfg):
             self.setup_env(env_cfg)
-            seed = self.set_randomness(**self._randomness)
+            chosen = dict(self._randomness)
+            del chosen["samples"]
+            seed = self.set_randomness(**chosen)
         self._work_dir = make_folder(work_dir)
         self._timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
         goes_on = (self._load_from or self._work_dir) if resume else None
@@ -240,7 +245,12 @@ class Runner(RunnerBuilders):
 
     def _make_engines(self) -> None:
         """Make the three Ignite engines, so that handlers can be attached at once."""
-        self.trainer = TrainEngine(self._train_step, self.state, context=self)
+        self.trainer = TrainEngine(
+            self._train_step,
+            self.state,
+            randomness=self._randomness["samples"],
+            context=self,
+        )
         self.clock = self.trainer.clock
         self.validator = EvalEngine(
             lambda _, batch: self.model.val_step(batch),  # type: ignore[operator]  # required before
@@ -787,7 +797,12 @@ def _with_preprocessor(model: Any, data_preprocessor: Any) -> Any:
 
 
 def _check_randomness(randomness: Mapping[str, Any] | None) -> dict[str, Any]:
-    known = {"seed": None, "diff_rank_seed": False, "deterministic": False}
+    known = {
+        "seed": None,
+        "diff_rank_seed": False,
+        "deterministic": False,
+        "samples": "sample",
+    }
     if randomness is not None and not isinstance(randomness, Mapping):
         message = (
             "randomness: expected a mapping such as {'seed': 0}, found "
@@ -802,6 +817,11 @@ def _check_randomness(randomness: Mapping[str, Any] | None) -> dict[str, Any]:
     whole = {**known, **given}
     for key in ("diff_rank_seed", "deterministic"):
         check_switch(f"randomness.{key}", whole[key])
+    try:
+        check_sample_randomness(whole["samples"])
+    except DataError as error:
+        message = f"randomness.samples: {error}"
+        raise ConfigError(message) from error
     return whole
 
 

@@ -52,7 +52,13 @@ def test_all_parts_of_a_plain_run_are_exact(tmp_path: Path) -> None:
     report = runner.trainer.resume_report
     assert report is not None
     assert report.is_exact
-    for part in ("weights", "optimizer", "schedules", "generators", "train data"):
+    for part in (
+        "weights",
+        "optimizer",
+        "schedules",
+        "generators",
+        "train data: order",
+    ):
         assert part in {one.part for one in report.parts}
 
 

@@ -73,9 +73,9 @@ MUTANTS = {
         (f"{RESUME}[epochs]", f"{GENERATOR}[python]"),
     ),
     "the cursor is off by one": Mutant(
-        "dataset/loader.py",
-        "for number in range(start, self.length):",
-        "for number in range(start + 1, self.length):",
+        "dataset/draws.py",
+        "for number in range(start, self.shape.count):",
+        "for number in range(start + 1, self.shape.count):",
         (f"{RESUME}[epochs]", f"{CURSOR}[shuffle]"),
     ),
     "a hook's state is not put back": Mutant(

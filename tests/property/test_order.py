@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from engine.dataset import (
     DefaultSampler,
+    IndexShuffleSampler,
     InfiniteSampler,
     endless_indices,
     global_position,
@@ -138,3 +139,80 @@ def test_a_cursor_reads_an_endless_sampler_from_any_batch(
     data_pass, place = divmod(number, len(loader))
     read = next(iter(cursor.read(data_pass, place)))
     assert read == list(islice(sampler, number * batch, (number + 1) * batch))
+
+
+@given(
+    steps=st.integers(1, 6),
+    each=st.integers(1, 6),
+    worlds=st.tuples(worlds, worlds),
+    seed=seeds,
+    epoch=epochs,
+    sampler=st.sampled_from([DefaultSampler, IndexShuffleSampler, InfiniteSampler]),
+)
+def test_the_global_order_is_the_same_for_every_world(
+    steps: int,
+    each: int,
+    worlds: tuple[int, int],
+    seed: int,
+    epoch: int,
+    sampler: type[DefaultSampler | IndexShuffleSampler | InfiniteSampler],
+) -> None:
+    """With world x batch constant each step has the same samples, at the same places.
+
+    Here the global batch divides the epoch, so that padding does not differ.
+    """
+    first, second = worlds
+    together = first * second * each
+    length = steps * together
+
+    def step_by_step(world: int) -> list[dict[int, int]]:
+        batch = together // world
+        found: list[dict[int, int]] = [{} for _ in range(steps)]
+        for rank in range(world):
+            one = sampler(range(length), seed=seed)
+            one.rank, one.world_size = rank, world
+            for step in range(steps):
+                start = step * batch
+                for number, index in enumerate(one.indices_at(epoch, start, batch)):
+                    place = global_position(start + number, rank=rank, world=world)
+                    found[step][place] = index
+        return found
+
+    here = step_by_step(first)
+    assert here == step_by_step(second)
+    assert sum(map(len, here)) == length
+    assert {index for step in here for index in step.values()} == set(range(length))
+
+
+@given(
+    length=lengths,
+    seed=seeds,
+    epoch=epochs,
+    world=worlds,
+    start=st.integers(0, 60),
+    count=st.integers(0, 60),
+    shuffle=st.booleans(),
+    round_up=st.booleans(),
+)
+def test_samplers_tell_any_part_of_what_they_give(
+    length: int,
+    seed: int,
+    epoch: int,
+    world: int,
+    start: int,
+    count: int,
+    shuffle: bool,
+    round_up: bool,
+) -> None:
+    """indices_at is a slice of the whole, on every rank."""
+    for rank in range(world):
+        one = DefaultSampler(range(length), shuffle, seed, round_up)
+        one.rank, one.world_size = rank, world
+        whole = one.indices(epoch)
+        assert one.indices_at(epoch, start, count) == whole[start : start + count]
+        endless = InfiniteSampler(range(length), shuffle, seed)
+        endless.rank, endless.world_size = rank, world
+        assert endless.indices_at(0, start, count) == endless.part(start, count)
+        assert list(islice(endless, start + count))[start:] == endless.part(
+            start, count
+        )

@@ -15,7 +15,7 @@ from torch.utils.data import (
     get_worker_info,
 )
 
-from engine.dataset import LoaderCursor, ReplayCursor, open_cursor
+from engine.dataset import LoaderCursor, ReplayCursor, StreamCursor, open_cursor
 from engine.errors import DataError
 from engine.state import capture_randomness, restore_randomness
 from tests.runs import Samples, bits
@@ -57,9 +57,13 @@ def test_loaders_over_indices_get_an_exact_cursor() -> None:
     loader = DataLoader(Samples(4), batch_size=2)
     assert isinstance(open_cursor(loader, seed=0), LoaderCursor)
     assert open_cursor(loader, seed=0).exact
-    for other in ([1, 2], DataLoader(Stream(), batch_size=2)):
+    others: list[tuple[Any, type]] = [
+        ([1, 2], ReplayCursor),
+        (DataLoader(Stream(), 2), StreamCursor),
+    ]
+    for other, kind in others:
         cursor = open_cursor(other, seed=0)
-        assert isinstance(cursor, ReplayCursor)
+        assert isinstance(cursor, kind)
         assert not cursor.exact
 
 
@@ -121,7 +125,7 @@ def _leave_mark(_: int) -> None:
     info = get_worker_info()
     assert info is not None
     data: Any = info.dataset
-    data._dataset.mark = 5
+    data.mark = 5
 
 
 def test_workers_load_and_are_initialized() -> None:
