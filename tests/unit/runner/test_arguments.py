@@ -299,7 +299,7 @@ def test_named_parts_recompute_their_activations(tmp_path: Path) -> None:
 
 def test_a_part_that_is_not_there_cannot_recompute(tmp_path: Path) -> None:
     """The nearest one is named."""
-    with pytest.raises(ModelError, match="has no part 'layr'.*Did you mean 'layer'"):
+    with pytest.raises(ModelError, match=r"has no part 'layr'.*Did you mean 'layer'"):
         whole(tmp_path, activation_checkpointing="layr").train()
 
 
