@@ -176,7 +176,6 @@ KILLED = {
         "train_cfg.val_interval=20",
         "param_scheduler.generator.0.end=20",
         "param_scheduler.generator.1.begin=30",
-        "param_scheduler.generator.1.end=60",
         "default_hooks.checkpoint.interval=7",
     ],
     "digits_ema.py": [
