@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 MILLION = 1_000_000
 HANDLERS = 6
+LEDGER = "Runner, default hooks and LedgerHook"
 RUNNER, AT_MILLION = "Runner, default hooks", "Runner at iteration 10**6"
 TRAINER, IGNITE = "TrainEngine, no handlers", "Ignite, no handlers"
 PEER = "MMEngine's Runner"
@@ -142,7 +143,12 @@ def nothing(_: object) -> None:
 
 
 def runner(
-    scenario: str, folder: Path, *, done: int = 0, keep: list[Runner] | None = None
+    scenario: str,
+    folder: Path,
+    *,
+    done: int = 0,
+    keep: list[Runner] | None = None,
+    ledger: bool = False,
 ) -> Contender:
     """Our Runner with its default hooks.
 
@@ -151,6 +157,7 @@ def runner(
         folder: Gets its work dir.
         done: Iterations that it has behind it.
         keep: Gets the Runner.
+        ledger: Whether it writes a ledger too.
     """
 
     def run(pace: Pace, iterations: int) -> None:
@@ -158,11 +165,12 @@ def runner(
         model = Toy(scenario, pace)
         made = Runner(
             model=model,
-            work_dir=folder / f"runner_{done}",
+            work_dir=folder / f"runner_{done}{'_ledger' * ledger}",
             train_dataloader=make_data(scenario, iterations),
             train_cfg={"max_epochs": epochs + 1},
             optim_wrapper=OptimWrapper(make_optimizer(model)),
             default_hooks={"logger": {"interval": 10}},
+            custom_hooks=[{"type": "LedgerHook"}] if ledger else None,
             randomness={"seed": 0},
             experiment_name="bench",
         )
@@ -208,6 +216,7 @@ def measure_iterations(
         ),
         "TrainEngine, optimizer tracked": train_engine(scenario, folder, track=True),
         RUNNER: runner(scenario, folder),
+        LEDGER: runner(scenario, folder, ledger=True),
     }
     if scenario == "noop":  # where nothing hides the difference
         # Longer turns, fewer of them: MMEngine slows down with iterations done.

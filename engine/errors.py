@@ -48,6 +48,7 @@ __all__ = [
     "EngineError",
     "EventError",
     "HookError",
+    "InexactResumeError",
     "MetricError",
     "ModelError",
     "OptimizerError",

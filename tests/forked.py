@@ -41,6 +41,9 @@ PRELOAD = (
     "engine.cli.train",
     "engine.cli.evaluate",
     "engine.cli.config",
+    "engine.cli.ckpt",
+    "engine.cli.diff_runs",
+    "engine.cli.verify_resume",
     "sklearn.datasets",
     "yaml",
 )

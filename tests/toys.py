@@ -121,7 +121,7 @@ class ToyResult:
     weights: dict[str, Tensor]
     optimizer: dict[str, Any]
     generators: dict[str, Any]
-    checkpoint: Path | None
+    checkpoint: Path | str | None
 
 
 class ToyData(Dataset[tuple[Tensor, Tensor, int]]):
@@ -192,7 +192,7 @@ def toy_run(
     *,
     work_dir: Path,
     stop_after: int | None = None,
-    resume_from: Path | None = None,
+    resume_from: Path | str | None = None,
 ) -> ToyResult:
     """Train as planned, from the start or from a checkpoint, to the end or to a stop.
 
@@ -212,7 +212,10 @@ def toy_run(
 
 
 def _toy_run(
-    plan: ToyPlan, work_dir: Path, stop_after: int | None, resume_from: Path | None
+    plan: ToyPlan,
+    work_dir: Path,
+    stop_after: int | None,
+    resume_from: Path | str | None,
 ) -> ToyResult:
     model = toy_model()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)

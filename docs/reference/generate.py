@@ -21,7 +21,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -329,28 +329,42 @@ def _commands() -> Iterator[str]:
     """What ``--help`` says of each command."""
     from engine.cli.app import app
 
-    for command in app.registered_commands:
-        function = command.callback
-        assert function is not None
-        arguments, options = [], []
-        for one in inspect.signature(function, eval_str=True).parameters.values():
-            info = one.annotation.__metadata__[0]
-            required = one.default is one.empty
-            if isinstance(info, ArgumentInfo):
-                name = one.name.upper()
-                arguments.append((name if required else f"[{name}]", info.help))
-            else:
-                name = f"--{one.name.replace('_', '-')}"
-                flag = one.default is False
-                options.append((name if flag else f"{name} FOLDER", info.help))
-        call = [name for name, _ in arguments] + [f"[{name}]" for name, _ in options]
-        yield from ("", f"## `engine {function.__name__}`", "", "```text")
-        yield from (" ".join(["engine", function.__name__, *call]), "```", "")
-        yield _markdown(function.__doc__ or "")
-        if call:
-            yield ""
-        for name, text in (*arguments, *options):
-            yield f"- `{name.strip('[]')}`: {text}"
+    groups = [("engine", app)] + [
+        (f"engine {group.typer_instance.info.name}", group.typer_instance)
+        for group in app.registered_groups
+        if group.typer_instance is not None
+    ]
+    for prefix, group in groups:
+        for command in group.registered_commands:
+            assert command.callback is not None
+            name = command.name or command.callback.__name__
+            yield from _command(f"{prefix} {name}", command.callback)
+
+
+def _command(name: str, function: Callable[..., Any]) -> Iterator[str]:
+    arguments, options = [], []
+    for one in inspect.signature(function, eval_str=True).parameters.values():
+        info = one.annotation.__metadata__[0]
+        required = one.default is one.empty
+        if isinstance(info, ArgumentInfo):
+            shown = info.metavar or one.name.upper()
+            arguments.append((shown if required else f"[{shown}]", info.help))
+        else:
+            # In an Annotated, typer keeps the first name that is given as the default.
+            names = [info.default, *(info.param_decls or ())]
+            given = [name for name in names if str(name).startswith("--")]
+            shown = given[0] if given else f"--{one.name.replace('_', '-')}"
+            flag = one.default is False
+            value = "" if flag else f" {info.metavar or 'FOLDER'}"
+            options.append((f"{shown}{value}", info.help))
+    call = [shown for shown, _ in arguments] + [f"[{shown}]" for shown, _ in options]
+    yield from ("", f"## `{name}`", "", "```text")
+    yield from (" ".join([name, *call]), "```", "")
+    yield _markdown(function.__doc__ or "")
+    if call:
+        yield ""
+    for shown, text in (*arguments, *options):
+        yield f"- `{shown.strip('[]')}`: {text}"
 
 
 # ------------------------------------------------------------------------- the command

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.errors import ConfigError, a_type, check_switch, did_you_mean
 from engine.loops import BaseLoop
+from engine.optim.scheduler import check_on_longer
 from engine.registry import LOOPS
 
 __all__ = ["bounded_by_iters", "build_eval_loop", "build_train_loop"]
@@ -30,17 +31,19 @@ def build_train_loop(loop: Any, runner: Any, dataloader: Iterable[Any]) -> Any:
     Args:
         loop: A finished loop, or settings: ``max_epochs`` (``by_epoch=True``) or
             ``max_iters`` (``by_epoch=False``) and the loop's other arguments, or a spec
-            with the ``type`` of a loop.
+            with the ``type`` of a loop. Either may have ``on_longer``.
         runner: The Runner.
         dataloader: The training data.
 
     Raises:
         ConfigError: The settings contradict each other or lack a bound.
+        ScheduleError: ``on_longer`` is no choice.
     """
     if isinstance(loop, BaseLoop):
         return _of_mode(loop, "train")
     _check_mapping("train_cfg", loop)
     spec = dict(loop)
+    on_longer = check_on_longer(spec.pop("on_longer", None))
     if "type" in spec and "by_epoch" in spec:
         message = (
             f"train_cfg: give 'type' ({spec['type']!r}) or 'by_epoch' "
@@ -59,7 +62,10 @@ def build_train_loop(loop: Any, runner: Any, dataloader: Iterable[Any]) -> Any:
             message += "".join(did_you_mean(key, [bound]) for key in spec)
             raise ConfigError(message)
         spec["type"] = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
-    return _of_mode(LOOPS.build(spec, runner=runner, dataloader=dataloader), "train")
+    built = LOOPS.build(spec, runner=runner, dataloader=dataloader)
+    if on_longer is not None:
+        built.on_longer = on_longer
+    return _of_mode(built, "train")
 
 
 def build_eval_loop(

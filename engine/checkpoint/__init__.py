@@ -1,32 +1,81 @@
 """Checkpoints: what they hold, capturing and restoring, the store, retention."""
 
 from engine.checkpoint.capture import capture, examine, restore
+from engine.checkpoint.convert import as_ours, is_mmengine
+from engine.checkpoint.difference import (
+    Difference,
+    compare_checkpoints,
+    find_differences,
+    split_parts,
+)
 from engine.checkpoint.format import check
 from engine.checkpoint.frozen import HostCopy
+from engine.checkpoint.loader import CheckpointLoader
+from engine.checkpoint.local_storage import make_writable
+from engine.checkpoint.location import (
+    Location,
+    is_url,
+    join,
+    name_of,
+    parent_of,
+    place,
+)
+from engine.checkpoint.manifest import Manifest
 from engine.checkpoint.parts import Parts
 from engine.checkpoint.peek import first_log_folder
+from engine.checkpoint.publish import publish
+from engine.checkpoint.reading import read, verify
 from engine.checkpoint.retention import choose
 from engine.checkpoint.store import (
     Store,
+    check_writable,
     find_latest_checkpoint,
-    make_writable,
-    read,
+    save_checkpoint,
 )
-from engine.checkpoint.weights import load_checkpoint, load_state_dict
+from engine.checkpoint.weights import (
+    find_weights,
+    get_state_dict,
+    load_checkpoint,
+    load_state_dict,
+    weights_to_cpu,
+)
+from engine.checkpoint.writer import Writer
 
 __all__ = [
+    "CheckpointLoader",
+    "Difference",
     "HostCopy",
+    "Location",
+    "Manifest",
     "Parts",
     "Store",
+    "Writer",
+    "as_ours",
     "capture",
     "check",
+    "check_writable",
     "choose",
+    "compare_checkpoints",
     "examine",
+    "find_differences",
     "find_latest_checkpoint",
+    "find_weights",
     "first_log_folder",
+    "get_state_dict",
+    "is_mmengine",
+    "is_url",
+    "join",
     "load_checkpoint",
     "load_state_dict",
     "make_writable",
+    "name_of",
+    "parent_of",
+    "place",
+    "publish",
     "read",
     "restore",
+    "save_checkpoint",
+    "split_parts",
+    "verify",
+    "weights_to_cpu",
 ]

@@ -33,6 +33,7 @@ import ignite
 import numpy as np
 import torch
 
+from engine.checkpoint.convert import is_mmengine
 from engine.errors import CheckpointDamagedError, a_type
 
 __all__ = [
@@ -49,7 +50,7 @@ FORMAT = 1
 
 
 def check(checkpoint: Any, where: str) -> dict[str, Any]:
-    """Return ``checkpoint`` if a run can be resumed from it.
+    """Return ``checkpoint`` if a run can be resumed from it: ours, or MMEngine's.
 
     Raises:
         CheckpointDamagedError: It is no checkpoint of ours, or of a newer format.
@@ -58,6 +59,8 @@ def check(checkpoint: Any, where: str) -> dict[str, Any]:
     if isinstance(checkpoint, Mapping):
         found = f"the keys {sorted(map(str, checkpoint))[:8]}"
         ours = checkpoint.get("engine")
+        if is_mmengine(checkpoint):  # restored as far as it goes
+            return dict(checkpoint)
         if isinstance(ours, Mapping) and "state_dict" in checkpoint:
             if ours.get("format") == FORMAT:
                 return _complete(dict(checkpoint), where)

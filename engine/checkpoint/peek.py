@@ -5,24 +5,29 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from engine.checkpoint.store import find_latest_checkpoint
+from engine.checkpoint.location import place
+from engine.checkpoint.store import Store
+
+if TYPE_CHECKING:
+    import os
 
 __all__ = ["first_log_folder"]
 
 
-def first_log_folder(path: Path) -> str | None:
+def first_log_folder(path: str | os.PathLike[str]) -> str | None:
     """Name of the folder that a run's first start logs into.
 
     Args:
         path: A checkpoint of the run, or a folder: its newest one that can be read.
 
     Returns:
-        ``None`` if there is no checkpoint that says so.
+        ``None`` if there is no local checkpoint that says so.
     """
-    for file in _candidates(path):
+    for file in _candidates(place(path)):
         try:
             # Memory-mapped: tensors are not read before they are looked at.
             found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
@@ -35,9 +40,9 @@ def first_log_folder(path: Path) -> str | None:
     return None
 
 
-def _candidates(path: Path) -> list[Path]:
+def _candidates(path: str | Path) -> list[Path]:
+    if not isinstance(path, Path):
+        return []  # a URL: nothing of it is read twice
     if not path.is_dir():
         return [path] if path.is_file() else []
-    files = sorted(path.glob("*.pth"), key=lambda one: -one.stat().st_mtime_ns)
-    latest = find_latest_checkpoint(path)
-    return files if latest is None else [Path(latest), *files]
+    return [one for one in Store(path).candidates() if isinstance(one, Path)]

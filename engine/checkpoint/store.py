@@ -1,125 +1,110 @@
 """A folder of checkpoints: a file in it is whole, or it is not there.
 
-Writing: ``NAME.part``, flush and fsync, rename to ``NAME``, fsync the folder; only then
-the pointer ``last_checkpoint`` moves, the same way, and only then old files go.
+Writing, on a disk::
+
+    NAME.part            written, hashed meanwhile, flushed to the disk
+    NAME                 renamed, the folder flushed
+    NAME.json            its manifest, the same way
+    last_checkpoint      the same way
+    older ones           deleted
+
+In an object store an object appears when it is committed; then comes the manifest.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-import tempfile
-import zipfile
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import torch
-from attrs import field, frozen
+from attrs import define, field
 
 from engine.checkpoint.format import check, find_foreign
+from engine.checkpoint.hashing import HashingFile
+from engine.checkpoint.location import Location, join, name_of, parent_of, place
+from engine.checkpoint.manifest import SUFFIX, Manifest, manifest_name
+from engine.checkpoint.reading import find_manifest, read
+from engine.checkpoint.retention import Entry, newest_first
+from engine.checkpoint.storage import Storage, open_storage
 from engine.errors import (
     CheckpointDamagedError,
     CheckpointError,
     CheckpointNotFoundError,
+    EngineError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import os
 
-__all__ = ["POINTER", "Store", "find_latest_checkpoint", "make_writable", "read"]
-
-_SHOWN = 5  # files that a message names
+__all__ = [
+    "POINTER",
+    "Store",
+    "check_writable",
+    "find_latest_checkpoint",
+    "save_checkpoint",
+]
 
 POINTER = "last_checkpoint"
 """Text file that names the newest checkpoint of its folder."""
 
 
-def read(path: str | os.PathLike[str], *, map_location: Any = "cpu") -> Any:
-    """Read a file without running anything that is pickled in it.
-
-    Args:
-        path: The file.
-        map_location: Where tensors are put, as for ``torch.load``.
-
-    Raises:
-        CheckpointNotFoundError: There is no such file.
-        CheckpointDamagedError: It is empty, truncated, or no file that
-            ``torch.load(weights_only=True)`` reads.
-    """
-    path = Path(path)
-    if not path.is_file():
-        folder = path.parent
-        there = sorted(folder.glob("*.pth"), key=lambda one: one.stat().st_mtime_ns)
-        newest = [one.name for one in there[: -_SHOWN - 1 : -1]]
-        found = f"{folder} holds no *.pth file"
-        if there:
-            found = f"{folder} holds {len(there)}, the newest: {newest}"
-        message = f"{path}: there is no such checkpoint; {found}"
-        raise CheckpointNotFoundError(message)
-    size = path.stat().st_size
-    if size == 0:
-        message = (
-            f"{path}: the file is empty: its writing was cut off before it began. "
-            "Resume from an older checkpoint."
-        )
-        raise CheckpointDamagedError(message)
-    try:
-        _check_sums(path)
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:
-        # In a truncated file torch seeks to before its start: an invalid argument.
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            raise
-        message = (
-            f"{path}: cannot be read ({size} bytes): it is truncated, damaged, no "
-            "checkpoint, or holds objects that would have to be unpickled, which is "
-            f"never done. {type(error).__name__}: {str(error).splitlines()[0]}"
-        )
-        raise CheckpointDamagedError(message) from error
-
-
-def make_writable(folder: Path) -> None:
-    """Make a folder and prove that files can be written into it.
-
-    Raises:
-        OSError: It cannot be made, or nothing can be written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        return
-
-
-def _check_sums(path: Path) -> None:
-    """Compare what lies in the file with its checksums; torch does not."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            bad = archive.testzip()
-        if bad is not None:
-            message = f"the bytes of {bad!r} are not those that were written"
-            raise zipfile.BadZipFile(message)
-
-
-def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
+def find_latest_checkpoint(
+    path: str | os.PathLike[str], backend_args: Mapping[str, Any] | None = None
+) -> str | None:
     """The file that a folder's ``last_checkpoint`` names; ``None`` without one."""
-    pointer = Path(path) / POINTER
-    if not pointer.is_file():
+    folder = place(path)
+    text = open_storage(folder, backend_args).read_text(POINTER)
+    if text is None or not text.strip():
         return None
     # Relative, so that the folder can be moved; an absolute one stays as it is.
-    return str(Path(path) / pointer.read_text(encoding="utf-8").strip())
+    return str(join(folder, text.strip()))
 
 
-@frozen
-class Store:
-    """A local folder of checkpoints.
+def save_checkpoint(
+    checkpoint: Mapping[str, Any],
+    filename: str | os.PathLike[str],
+    backend_args: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint; afterwards it is whole and durable, or an error says why.
 
     Args:
-        folder: Made at the first write.
+        checkpoint: Tensors and plain data.
+        filename: A path, or a URL that fsspec knows.
+        backend_args: For the file system of a URL.
+
+    Raises:
+        CheckpointError: It could not be written, or holds what could not be read back.
+    """
+    path = place(filename)
+    Store(parent_of(path), backend_args).write(name_of(path), checkpoint)
+
+
+@define
+class Store:
+    """A folder of checkpoints, on a disk or in an object store.
+
+    Args:
+        folder: A path, or a URL that fsspec knows; made at the first write.
+        backend_args: For the file system of a URL, as fsspec takes them.
+
+    Raises:
+        ConfigError: The file system of the URL is not known or not installed.
     """
 
-    folder: Path = field(converter=Path)
+    folder: Location = field(converter=place)
+    backend_args: Mapping[str, Any] | None = None
+    _storage: Storage = field(init=False, repr=False, eq=False)
+    _sequence: int | None = field(default=None, init=False, repr=False, eq=False)
 
-    def write(self, name: str, checkpoint: Any) -> Path:
+    def __attrs_post_init__(self) -> None:
+        """Open the folder's file system."""
+        self._storage = open_storage(self.folder, self.backend_args)
+
+    # -- writing ----------------------------------------------------------------
+
+    def write(self, name: str, checkpoint: Any) -> Location:
         """Write a checkpoint: afterwards it is whole and durable, or an error says why.
 
         Args:
@@ -130,80 +115,123 @@ class Store:
             CheckpointError: It could not be written, or holds what could not be read
                 back; an older file of the same name is untouched.
         """
-        foreign = find_foreign(checkpoint)
-        if foreign is not None:
-            message = (
-                f"{self.folder / name}: not written: {foreign}. A checkpoint holds "
-                "tensors, numbers, text, None, and lists, tuples and dicts of them: "
-                "what lies deeper would have to be unpickled. Let state_dict() of that "
-                "part give those."
-            )
-            raise CheckpointError(message)
+        path = join(self.folder, name)
+        check_writable(checkpoint, str(path))
+        found: dict[str, Any] = {}
 
         def fill(file: IO[bytes]) -> None:
-            torch.save(checkpoint, file)
+            with HashingFile(file, checkpoint) as hashing:
+                try:
+                    torch.save(checkpoint, cast("IO[bytes]", hashing))
+                except RuntimeError as error:
+                    raise (hashing.error or error) from error
+            found.update(size_bytes=hashing.size, digest=hashing.digest)
 
-        return self._replace(name, fill)
+        with self._explained(path):
+            staged = self._storage.stage(name, fill)
+            try:
+                manifest = Manifest.describe(
+                    checkpoint, sequence=self._next_sequence(), **found
+                )
+                # Another run in this folder must not come between file and manifest.
+                with self._storage.committing():
+                    self._storage.drop(manifest_name(name))  # the older file's
+                    staged.commit()
+                    self._put(manifest_name(name), manifest.to_text())
+            except BaseException:
+                staged.discard()
+                raise
+        return path
 
     def prove(self) -> None:
         """Find out whether files can be written here; makes the folder.
+
+        What writers that were killed left behind is deleted.
 
         Raises:
             CheckpointError: They cannot.
         """
         try:
-            make_writable(self.folder)
-        except OSError as error:
+            self._storage.prove()
+        except Exception as error:
             message = f"{self.folder}: checkpoints could not be written: {error}"
             raise CheckpointError(message) from error
 
     def point_to(self, name: str) -> None:
-        """Let ``last_checkpoint`` name this file of the folder.
+        """Let ``last_checkpoint`` name this file.
+
+        Args:
+            name: A file of the folder, or an absolute path or a URL elsewhere.
 
         Raises:
             CheckpointError: The pointer could not be written.
         """
+        with self._explained(join(self.folder, POINTER)):
+            self._put(POINTER, name)
 
+    def owner(self, name: str) -> str:
+        """The ``run_id`` of the run that wrote a file; ``""`` if that is not known."""
+        manifest = find_manifest(self._storage, name)
+        return "" if manifest is None else manifest.run_id
+
+    def drop(self, name: str, *, run_id: str | None = None) -> bool:
+        """Delete a file and its manifest; what is gone already is fine.
+
+        Args:
+            name: A file of the folder.
+            run_id: Only if this run wrote it; ``None``: whoever did.
+
+        Returns:
+            Whether it is gone.
+
+        Raises:
+            CheckpointError: It could not be deleted.
+        """
+        path = join(self.folder, name)
+        with self._explained(path, "deleted"), self._storage.committing():
+            if run_id is not None and self.owner(name) != run_id:
+                return False
+            self._storage.drop(name)
+            self._storage.drop(manifest_name(name))
+        return True
+
+    def _put(self, name: str, text: str) -> None:
         def fill(file: IO[bytes]) -> None:
-            file.write(name.encode())
+            file.write(text.encode())
 
-        self._replace(POINTER, fill)
+        self._storage.stage(name, fill).commit()
 
-    def drop(self, name: str) -> None:
-        """Delete a file of the folder; one that is gone already is fine."""
-        (self.folder / name).unlink(missing_ok=True)
+    def _next_sequence(self) -> int:
+        if self._sequence is None:
+            self._sequence = max((one.sequence for one in self._manifests()), default=0)
+        self._sequence += 1
+        return self._sequence
 
-    def _replace(self, name: str, fill: Callable[[IO[bytes]], None]) -> Path:
-        path = self.folder / name
-        part = path.with_name(f"{path.name}.part")
+    def _manifests(self) -> list[Manifest]:
+        names = (one.name.removesuffix(SUFFIX) for one in self._storage.files(SUFFIX))
+        found = (find_manifest(self._storage, name) for name in names)
+        return [one for one in found if one is not None]
+
+    @contextlib.contextmanager
+    def _explained(self, path: Location, verb: str = "written") -> Iterator[None]:
+        """Say of an error in the body which file it was about.
+
+        A file system of a URL raises what it likes, torch's writer a RuntimeError.
+        """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                fill(file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-            _sync_folder(path.parent)
-        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError
-            message = f"{path}: could not be written: {error}{self._space()}"
+            yield
+        except EngineError:
+            raise
+        except Exception as error:
+            space = self._storage.space() if verb == "written" else ""
+            message = f"{path}: could not be {verb}: {error}{space}"
             raise CheckpointError(message) from error
-        finally:
-            if part.is_file():
-                part.unlink()
-        return path
-
-    def _space(self) -> str:
-        """Free space of the folder's disk, for the message."""
-        if not self.folder.is_dir():
-            return ""
-        free = shutil.disk_usage(self.folder).free
-        return f" ({free / 2**20:.0f} MiB are free there)"
 
     # -- reading ----------------------------------------------------------------
 
     def newest_good(
         self, *, map_location: Any = "cpu"
-    ) -> tuple[Path, dict[str, Any], list[str]] | None:
+    ) -> tuple[Location, dict[str, Any], list[str]] | None:
         """The newest checkpoint that can be resumed from.
 
         The one that ``last_checkpoint`` names, then the others, newest first.
@@ -216,10 +244,15 @@ class Store:
             CheckpointDamagedError: There are checkpoints, and none of them is good.
         """
         remarks: list[str] = []
-        candidates = self._candidates()
+        candidates = self.candidates()
         for path in candidates:
             try:
-                checkpoint = check(read(path, map_location=map_location), str(path))
+                content = read(
+                    path,
+                    map_location=map_location,
+                    backend_args=self._arguments_for(path),
+                )
+                checkpoint = check(content, str(path))
             except (CheckpointDamagedError, CheckpointNotFoundError) as error:
                 remarks.append(str(error))
             else:
@@ -232,22 +265,46 @@ class Store:
             raise CheckpointDamagedError(message)
         return None
 
-    def _candidates(self) -> list[Path]:
-        files = sorted(
-            (path for path in self.folder.glob("*.pth") if path.is_file()),
-            key=lambda path: (path.stat().st_mtime_ns, path.name),
-            reverse=True,
+    def candidates(self) -> list[Location]:
+        """All checkpoints: the one that is pointed to, its neighbours, then ours."""
+        named = find_latest_checkpoint(self.folder, self.backend_args)
+        found: list[Location] = []
+        if named is not None:
+            found.append(place(named))
+            folder = parent_of(found[0])
+            if folder != self.folder:
+                found += Store(folder, self._arguments_for(folder)).ordered()
+        return list(dict.fromkeys(found + self.ordered()))
+
+    def ordered(self) -> list[Location]:
+        """The folder's own checkpoints, newest first."""
+        entries = []
+        for one in self._storage.files(".pth"):
+            manifest = find_manifest(self._storage, one.name)
+            if manifest is not None and not manifest.format:
+                continue  # published: weights and no run
+            sequence = None if manifest is None else manifest.sequence
+            entries.append(Entry(one.name, one.modified, sequence))
+        return [join(self.folder, name) for name in newest_first(entries)]
+
+    def _arguments_for(self, path: Location) -> Mapping[str, Any] | None:
+        """Our file system's arguments, for what lies in the same one."""
+        same = isinstance(path, Path) == isinstance(self.folder, Path)
+        return self.backend_args if same else None
+
+
+def check_writable(checkpoint: Any, where: str) -> None:
+    """Check that a checkpoint can be read back once it is written.
+
+    Raises:
+        CheckpointError: It holds what would have to be unpickled.
+    """
+    foreign = find_foreign(checkpoint)
+    if foreign is not None:
+        message = (
+            f"{where}: not written: {foreign}. A checkpoint holds "
+            "tensors, numbers, text, None, and lists, tuples and dicts of them: "
+            "what lies deeper would have to be unpickled. Let state_dict() of that "
+            "part give those."
         )
-        named = find_latest_checkpoint(self.folder)
-        if named is None:
-            return files
-        return [Path(named), *(path for path in files if path != Path(named))]
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        raise CheckpointError(message)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
-from engine.checkpoint.store import read
+from engine.checkpoint.loader import CheckpointLoader
 from engine.errors import CheckpointDamagedError, CheckpointError, a_type
+from engine.model import is_model_wrapper
 
-__all__ = ["find_weights", "load_checkpoint", "load_state_dict"]
+__all__ = [
+    "find_weights",
+    "get_state_dict",
+    "load_checkpoint",
+    "load_state_dict",
+    "weights_to_cpu",
+]
 
 _SHOWN = 6  # keys named in a message before it says how many more there are
 
@@ -29,7 +37,9 @@ def load_checkpoint(
 
     Args:
         model: Takes the weights.
-        filename: A checkpoint, or a file that holds a bare ``state_dict``.
+        filename: A checkpoint, ours or MMEngine's, or a file that holds a bare
+            ``state_dict``: a path, a URL that fsspec knows, or one with a prefix that
+            ``CheckpointLoader`` was told of.
         map_location: Where tensors are put while reading, as for ``torch.load``.
         strict: Whether keys that do not match are an error.
         logger: Told what did not match, by ``warning(event, **keys)``; ``None``:
@@ -44,7 +54,7 @@ def load_checkpoint(
         CheckpointDamagedError: It cannot be read, or holds no weights.
         CheckpointError: The weights do not fit the model.
     """
-    checkpoint = read(filename, map_location=map_location)
+    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
     weights = find_weights(checkpoint, os.fspath(filename))
     for pattern, replacement in revise_keys:
         weights = {
@@ -110,3 +120,50 @@ def load_state_dict(
 def _some(keys: list[str]) -> str:
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     return f"{keys[:_SHOWN]}{more}"
+
+
+def weights_to_cpu(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
+    """The same weights on the CPU, in a mapping of its own.
+
+    Args:
+        state_dict: Tensors by name; not changed. What is no tensor is taken as it is.
+    """
+    copied = OrderedDict(
+        (name, value.cpu() if isinstance(value, Tensor) else value)
+        for name, value in state_dict.items()
+    )
+    if hasattr(state_dict, "_metadata"):  # torch's versions of modules
+        vars(copied)["_metadata"] = state_dict._metadata  # noqa: SLF001  # torch's own way
+    return copied
+
+
+def get_state_dict(
+    module: nn.Module,
+    destination: OrderedDict[str, Any] | None = None,
+    prefix: str = "",
+    keep_vars: bool = False,
+) -> OrderedDict[str, Any]:
+    """Weights and buffers of a module, without the names of wrappers inside it.
+
+    Args:
+        module: A wrapped one gives the names of what it wraps, at any depth.
+        destination: Gets them; ``None``: a new mapping.
+        prefix: Stands before each name.
+        keep_vars: Whether parameters stay attached to the graph.
+    """
+    found: OrderedDict[str, Any] = OrderedDict()
+    module.state_dict(destination=found, prefix="", keep_vars=keep_vars)
+    inside = {f"{name}." if name else "" for name in _wrappers(module)}
+    result = OrderedDict() if destination is None else destination
+    for key, value in found.items():
+        name = key
+        for wrapper in sorted(inside, key=len, reverse=True):  # innermost first
+            if name.startswith(f"{wrapper}module."):
+                name = f"{wrapper}{name.removeprefix(wrapper)[len('module.') :]}"
+        result[f"{prefix}{name}"] = value
+    return result
+
+
+def _wrappers(module: nn.Module) -> list[str]:
+    """Names of the modules in it that wrap another one."""
+    return [name for name, one in module.named_modules() if is_model_wrapper(one)]

@@ -19,6 +19,7 @@ from engine.version import __version__
 __all__ = ["app", "main"]
 
 _MISTAKE = 2  # exit code for what the user can mend
+_FOUND = 1  # exit code of a command that looks for faults and finds one
 
 app = typer.Typer(
     name="engine",
@@ -34,6 +35,13 @@ configs = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(configs)
+checkpoints = typer.Typer(
+    name="ckpt",
+    help="Look at checkpoints: what is in them, whether they are good.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(checkpoints)
 
 Config = Annotated[
     Path,
@@ -81,6 +89,12 @@ WorkDir = Annotated[
         show_default=False,
     ),
 ]
+CheckpointFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A checkpoint.", show_default=False)
+]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A run's work dir.", show_default=False)
+]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of a user's mistake.")
 ]
@@ -98,6 +112,12 @@ def _mistakes(*, debug: bool) -> Iterator[None]:
         for note in getattr(error, "__notes__", ()):
             typer.echo(f"  {note}", err=True)
         raise typer.Exit(_MISTAKE) from error
+
+
+def _leave_with(good: bool) -> None:
+    """End with 1 where something is not good."""
+    if not good:
+        raise typer.Exit(_FOUND)
 
 
 def _show_version(value: bool) -> None:
@@ -244,6 +264,129 @@ def diff(
         from engine.cli.config import diff as run
 
         run(first, second)
+
+
+@checkpoints.command("show")
+def show_checkpoint(
+    file: CheckpointFile,
+    list_tensors: Annotated[
+        bool, typer.Option("--tensors", help="Also list each tensor.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Print what a checkpoint holds; needs no torch and reads no tensor."""
+    with _mistakes(debug=debug):
+        from engine.cli.ckpt_show import run
+
+        run(file, list_tensors=list_tensors)
+
+
+@checkpoints.command()
+def verify(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE|DIR...",
+            help="Checkpoints, or folders of them.",
+            show_default=False,
+        ),
+    ],
+    debug: Debug = False,
+) -> None:
+    """Say of each checkpoint whether it is good; exit 1 if one is not."""
+    with _mistakes(debug=debug):
+        from engine.cli.ckpt import verify as run
+
+        _leave_with(run(files))
+
+
+@checkpoints.command("diff")
+def diff_checkpoints(
+    first: CheckpointFile,
+    second: CheckpointFile,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Differences that are listed.")
+    ] = 10,
+    debug: Debug = False,
+) -> None:
+    """Print where two checkpoints differ, first part first; exit 1 if they do."""
+    with _mistakes(debug=debug):
+        from engine.cli.ckpt import diff as run
+
+        _leave_with(run(first, second, limit=limit))
+
+
+@checkpoints.command()
+def export(
+    file: CheckpointFile,
+    out: Annotated[
+        Path, typer.Argument(help="File to write, *.pth.", show_default=False)
+    ],
+    average: Annotated[
+        bool, typer.Option("--ema", help="The averages that an EMAHook kept.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Write a checkpoint's trained weights alone."""
+    with _mistakes(debug=debug):
+        from engine.cli.ckpt import export as run
+
+        run(file, out, average=average)
+
+
+@app.command("diff-runs")
+def diff_runs(
+    first: RunFolder,
+    second: RunFolder,
+    debug: Debug = False,
+) -> None:
+    """Print the first iteration in which two runs part; exit 1 if they do."""
+    with _mistakes(debug=debug):
+        from engine.cli.diff_runs import run
+
+        _leave_with(run(first, second))
+
+
+@app.command("verify-resume")
+def verify_resume(
+    config: Config,
+    points: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Places at which the run is cut.")
+    ] = 4,
+    iterations: Annotated[
+        int, typer.Option(min=1, metavar="N", help="About how long a trial is.")
+    ] = 24,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,...",
+            help="Loader workers of the resumed runs, in turn. Default: the config's.",
+            show_default=False,
+        ),
+    ] = None,
+    changes: Set = None,
+    work_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep the trials in this folder. Default: they are deleted.",
+            show_default=False,
+        ),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Cut a short run of CONFIG at some places, resume, compare; exit 1 if unequal."""
+    with _mistakes(debug=debug):
+        from engine.cli.verify_resume import run
+
+        same = run(
+            config,
+            points=points,
+            iterations=iterations,
+            workers=workers,
+            overrides=changes or (),
+            work_dir=work_dir,
+        )
+        _leave_with(same)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from engine.checkpoint import Store
+from engine.checkpoint import Location, Store
 from engine.cli.config_file import load_config
 from engine.cli.train import show_places
 from engine.errors import CheckpointNotFoundError
@@ -54,7 +54,7 @@ def show_metrics(metrics: Mapping[str, Any]) -> None:
         typer.echo(f"  {name:<11} {shown}")
 
 
-def _newest(work_dir: Path, mode: str) -> Path:
+def _newest(work_dir: Path, mode: str) -> Location:
     found = Store(work_dir).newest_good() if work_dir.is_dir() else None
     if found is None:
         command = "validate" if mode == "val" else "test"

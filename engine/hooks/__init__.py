@@ -6,6 +6,7 @@ from engine.hooks.ema import EMAHook
 from engine.hooks.hook import Hook
 from engine.hooks.hook_set import HookRecord, HookSet
 from engine.hooks.iter_timer import IterTimerHook
+from engine.hooks.ledger import LedgerHook
 from engine.hooks.logger import LoggerHook
 from engine.hooks.param_scheduler import ParamSchedulerHook
 from engine.hooks.points import POINTS, Point
@@ -24,6 +25,7 @@ __all__ = [
     "HookRecord",
     "HookSet",
     "IterTimerHook",
+    "LedgerHook",
     "LoggerHook",
     "ParamSchedulerHook",
     "Point",

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from engine.checkpoint import Store, choose
+from engine.checkpoint import (
+    HostCopy,
+    Store,
+    check_writable,
+    choose,
+    join,
+    place,
+    publish,
+)
 from engine.errors import ConfigError, SerializationError
 from engine.evaluator import get_metric_value
-from engine.events import Priority
+from engine.events import Events, Priority
+from engine.hooks.best import GREATER, LESS, find_rules, is_better
 from engine.hooks.hook import Hook
+from engine.hooks.saving import Save, pointer_text
 from engine.registry import HOOKS
 from engine.state import Due, DueKind, Phase, RunContext
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from engine.checkpoint import Location
+    from engine.events import Handle
     from engine.typing import Batch, Plain
 
 __all__ = ["CheckpointHook"]
-
-_GREATER = (
-    "acc",
-    "top",
-    "AR@",
-    "auc",
-    "precision",
-    "mAP",
-    "mDice",
-    "mIoU",
-    "mAcc",
-    "aAcc",
-)
-_LESS = ("loss",)
 
 
 @HOOKS.register_module()
@@ -42,15 +42,20 @@ class CheckpointHook(Hook):
     """Saves checkpoints at intervals, keeps the newest and the best.
 
     Saving is owed at an event and done at the safe point after it, when every other
-    handler of the event has run: what is saved is consistent.
+    handler of the event has run: what is saved is consistent. There the state is copied
+    into memory that is kept for it, and a thread writes the copy while training goes
+    on. An error in it is raised at the next safe point; the end of the run, an
+    interrupt and an error wait for it.
+
+    It deletes only files that this run wrote.
 
     Args:
         interval: Epochs (or iterations) between two saves; below 1: none.
         by_epoch: Whether epochs are counted, or iterations.
         save_optimizer: Without it the run cannot go on exactly.
         save_param_scheduler: Likewise.
-        out_dir: Where to; ``None``: the run's work dir. A folder named like the work
-            dir is made in it.
+        out_dir: Where to, a path or a URL that fsspec knows; ``None``: the run's work
+            dir. A folder named like the work dir is made in it.
         max_keep_ckpts: How many of the interval's checkpoints stay; -1: all.
         save_last: Also save after the last epoch (or iteration).
         save_best: Metric (or several) whose best checkpoint is kept; ``"auto"``: the
@@ -61,8 +66,16 @@ class CheckpointHook(Hook):
             AR@, auc, precision, mAP, mDice, mIoU, mAcc, aAcc.
         less_keys: Parts of names for which less is better; ``None``: loss.
         filename_tmpl: Name with ``{}`` for the number; ``None``: ``epoch_{}.pth`` or
-            ``iter_{}.pth``.
+            ``iter_{}.pth``. The best are named ``best_METRIC_`` and this.
+        backend_args: For the file system of a URL in ``out_dir``, as fsspec takes them.
+        published_keys: After training, write copies of the last and the best
+            checkpoints with these keys alone, named by their hash.
         save_begin: Epochs (or iterations) before the first save counts.
+        background: Write in a thread, from a copy in memory that is as large as the
+            state. Without, training waits until the file is on the disk.
+        interval_seconds: Also save when so many seconds have passed since the last
+            save, as ``iter_{}.pth``; these count among the interval's.
+        clock: Seconds that only grow, for ``interval_seconds``.
 
     Raises:
         ConfigError: Arguments are of the wrong kind or exclude each other.
@@ -84,29 +97,29 @@ class CheckpointHook(Hook):
         greater_keys: Sequence[str] | None = None,
         less_keys: Sequence[str] | None = None,
         filename_tmpl: str | None = None,
+        backend_args: Mapping[str, Any] | None = None,
+        published_keys: str | Sequence[str] | None = None,
         save_begin: int = 0,
+        *,
+        background: bool = True,
+        interval_seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        for name, value in (("interval", interval), ("save_begin", save_begin)):
-            if not isinstance(value, int) or isinstance(value, bool):
-                message = f"CheckpointHook: {name}={value!r}: give a whole number"
-                raise ConfigError(message)
-        if save_begin < 0:
-            message = f"CheckpointHook: save_begin={save_begin}: give at least 0"
-            raise ConfigError(message)
-        if not isinstance(max_keep_ckpts, int) or max_keep_ckpts == 0:
-            message = (
-                f"CheckpointHook: max_keep_ckpts={max_keep_ckpts!r}: give a whole "
-                "number of at least 1, or -1 to keep all"
-            )
-            raise ConfigError(message)
+        _check_numbers(interval, save_begin, max_keep_ckpts, interval_seconds)
         self.interval = interval
         self.by_epoch = by_epoch
         self.save_optimizer = save_optimizer
         self.save_param_scheduler = save_param_scheduler
         self.out_dir = out_dir
+        self.backend_args = backend_args
         self.max_keep_ckpts = max_keep_ckpts
         self.save_last = save_last
         self.save_begin = save_begin
+        self.background = background
+        self.interval_seconds = interval_seconds
+        self.published_keys = (
+            [published_keys] if isinstance(published_keys, str) else published_keys
+        )
         self.filename_tmpl = filename_tmpl or (
             "epoch_{}.pth" if by_epoch else "iter_{}.pth"
         )
@@ -116,45 +129,29 @@ class CheckpointHook(Hook):
                 "number, or each checkpoint would replace the last"
             )
             raise ConfigError(message)
-        self._greater = tuple(_GREATER if greater_keys is None else greater_keys)
-        self._less = tuple(_LESS if less_keys is None else less_keys)
+        greater = tuple(GREATER if greater_keys is None else greater_keys)
+        less = tuple(LESS if less_keys is None else less_keys)
+        self._find_rules = functools.partial(find_rules, greater=greater, less=less)
         self._monitored: list[str] = []
         if save_best is not None:
             self._monitored = (
                 [save_best] if isinstance(save_best, str) else [*save_best]
             )
-        self._rules = self._find_rules(rule)
+        self._rules = self._find_rules(self._monitored, rule)
         self._saved: list[str] = []
+        self._stale: list[str] = []  # to be deleted once the newest is written
         self._best_scores: dict[str, float] = {}
         self._best_names: dict[str, str] = {}
         self._owed_best: dict[str, str] = {}  # metric by file
-
-    def _find_rules(self, rule: str | Sequence[str] | None) -> dict[str, str]:
-        names = self._monitored
-        if "auto" in names and len(names) > 1:
-            message = f"CheckpointHook: save_best={names}: 'auto' stands alone"
-            raise ConfigError(message)
-        given = [rule] if isinstance(rule, str) else rule
-        if given is None:
-            return {name: self._rule_by_name(name) for name in names if name != "auto"}
-        if len(given) != len(names) or not {*given} <= {"greater", "less"}:
-            message = (
-                f"CheckpointHook: rule={rule!r}: give 'greater' or 'less' for each of "
-                f"save_best={names}"
-            )
-            raise ConfigError(message)
-        return dict(zip(names, given, strict=True))
-
-    def _rule_by_name(self, name: str) -> str:
-        lowered = name.lower()
-        for keys, rule in ((self._greater, "greater"), (self._less, "less")):
-            if any(key.lower() in lowered for key in keys):
-                return rule
-        message = (
-            f"CheckpointHook: whether a greater {name!r} is better cannot be told from "
-            "its name; give rule='greater' or rule='less'"
-        )
-        raise ConfigError(message)
+        # Not part of the run's state:
+        self._clock = clock
+        self._last_save = clock()
+        self._left_over: list[str] = []  # stale by the checkpoint that was resumed
+        self._opened: Store | None = None
+        self._host = HostCopy()
+        self._reports: list[Save] = []
+        self._watching: Handle | None = None
+        self._warned = False
 
     def before_train(self, runner: RunContext) -> None:
         """Find out now whether checkpoints can be written, not after an epoch.
@@ -162,7 +159,8 @@ class CheckpointHook(Hook):
         Raises:
             CheckpointError: The folder cannot be written.
         """
-        Store(self._folder(runner)).prove()
+        self._store(runner).prove()
+        self._last_save = self._clock()
 
     # -- when ---------------------------------------------------------------------
 
@@ -187,6 +185,12 @@ class CheckpointHook(Hook):
             or (self.save_last and self.is_last_train_iter(runner))
         ):
             self._owe(runner, runner.iter + 1)
+        elif (
+            self.interval_seconds is not None
+            and self._clock() - self._last_save >= self.interval_seconds
+        ):
+            template = "iter_{}.pth" if self.by_epoch else self.filename_tmpl
+            runner.owe(DueKind.SAVE, self, template.format(runner.iter + 1))
 
     def _owe(self, runner: RunContext, number: int) -> None:
         runner.owe(DueKind.SAVE, self, self.filename_tmpl.format(number))
@@ -199,26 +203,21 @@ class CheckpointHook(Hook):
             return  # a validation alone has no progress to keep
         if self._monitored == ["auto"]:
             self._monitored = [next(iter(metrics))]
-            self._rules = self._rules or self._find_rules(None)
+            self._rules = self._rules or self._find_rules(self._monitored, None)
         number = runner.epoch if self.by_epoch else runner.iter
-        kind = "epoch" if self.by_epoch else "iter"
         for name in self._monitored:
             score = float(get_metric_value(name, metrics))
             if math.isnan(score):
                 runner.logger.warning("best_metric_is_nan", metric=name)
-            elif self._is_better(name, score):
+            elif is_better(score, self._best_scores.get(name), self._rule(name)):
                 self._best_scores[name] = score
                 label = name.replace("/", "_")
-                file = f"best_{label}_{kind}_{number}.pth"
+                file = f"best_{label}_{self.filename_tmpl.format(number)}"
                 self._owed_best[file] = name
                 runner.owe(DueKind.SAVE_BEST, self, file)
 
-    def _is_better(self, name: str, score: float) -> bool:
-        best = self._best_scores.get(name)
-        rule = self._rules.get(name) or self._rules["auto"]
-        if best is None:
-            return True
-        return score > best if rule == "greater" else score < best
+    def _rule(self, name: str) -> str:
+        return self._rules.get(name) or self._rules["auto"]
 
     # -- saving -------------------------------------------------------------------
 
@@ -226,49 +225,182 @@ class CheckpointHook(Hook):
         """Save what is owed; called at a safe point.
 
         Raises:
-            CheckpointError: It could not be written; older files are untouched.
+            CheckpointError: It, or the save before it, could not be written; older
+                files are untouched.
         """
-        store = Store(self._folder(runner))
+        # One in flight, and its copy's memory is ours again.
+        self._finish(runner)
+        runner.trainer.writer.wait()
+        store = self._store(runner)
+        # The memory is brought up to date before it is captured, so that the file's own
+        # record holds the file.
         if due.kind is DueKind.SAVE:
-            drop = self._add_saved(due.name)
+            self._add_saved(due.name)
         else:
-            drop = self._replace_best(due.name)
-        runner.save_checkpoint(
-            store.folder,
-            due.name,
+            self._replace_best(due.name)
+        self._tell(runner, store, due)
+        checkpoint = runner.capture_checkpoint(
             save_optimizer=self.save_optimizer,
             save_param_scheduler=self.save_param_scheduler,
         )
-        if due.kind is DueKind.SAVE:
-            store.point_to(due.name)
-        for name in drop:
-            store.drop(name)
-        runner.logger.info(
-            "checkpoint_saved",
-            line=f"Saved {store.folder / due.name}",
-            path=str(store.folder / due.name),
-            epoch=runner.state.epoch,
-            iter=runner.state.iteration,
+        path = join(store.folder, due.name)
+        check_writable(checkpoint, str(path))
+        saving = Save(
+            store=store,
+            name=due.name,
+            checkpoint=self._host.take(checkpoint) if self.background else checkpoint,
+            pointers=self._pointers(runner, store) if due.kind is DueKind.SAVE else (),
+            drop=(*self._left_over, *self._stale),
         )
+        self._left_over = []
+        self._reports.append(saving)
+        if self.background:
+            runner.trainer.writer.submit(saving.run)
+            self._watch(runner)
+        else:
+            saving.run()
+            self._report(runner)
+        if due.kind is DueKind.SAVE:
+            self._last_save = self._clock()
 
-    # The memory is brought up to date before it is captured, so that the file's own
-    # record holds the file.
-    def _add_saved(self, name: str) -> list[str]:
+    def _add_saved(self, name: str) -> None:
         self._saved = [one for one in self._saved if one != name] + [name]
-        drop = choose(self._saved, self.max_keep_ckpts)
-        self._saved = [one for one in self._saved if one not in drop]
-        return drop
+        self._stale = choose(self._saved, self.max_keep_ckpts)
+        self._saved = [one for one in self._saved if one not in self._stale]
 
-    def _replace_best(self, name: str) -> list[str]:
+    def _replace_best(self, name: str) -> None:
         metric = self._owed_best.pop(name)
         old = self._best_names.get(metric)
         self._best_names[metric] = name
-        return [] if old in (None, name) else [str(old)]
+        self._stale = [] if old in (None, name) else [str(old)]
 
-    def _folder(self, runner: RunContext) -> Path:
+    def _tell(self, runner: RunContext, store: Store, due: Due) -> None:
+        """Facts that MMEngine's users find in the hub; paths, so not saved."""
+        path = str(join(store.folder, due.name))
+        if due.kind is DueKind.SAVE:
+            runner.message_hub.update_info("last_ckpt", path, resumed=False)
+            return
+        for metric, name in self._best_names.items():
+            label = "" if len(self._monitored) == 1 else f"_{metric}"
+            facts = {
+                f"best_ckpt{label}": str(join(store.folder, name)),
+                f"best_score{label}": self._best_scores[metric],
+            }
+            for key, value in facts.items():
+                runner.message_hub.update_info(key, value, resumed=False)
+
+    def _pointers(
+        self, runner: RunContext, store: Store
+    ) -> tuple[tuple[Store, str], ...]:
+        """Where ``last_checkpoint`` is to name the newest one, and how."""
+        name = self._saved[-1]
+        work_dir = Path(runner.work_dir)
+        if store.folder == work_dir:
+            return ((store, name),)
+        elsewhere = pointer_text(store.folder, work_dir, name)
+        return ((store, name), (Store(work_dir), elsewhere))
+
+    def _watch(self, runner: RunContext) -> None:
+        """Look at each safe point whether the save is done, for as long as it is not.
+
+        A run that is not saving pays nothing for it.
+        """
+        if self._watching is None:
+            self._watching = runner.trainer.add_event_handler(
+                Events.SAFE_POINT, lambda: self._look(runner)
+            )
+
+    def _look(self, runner: RunContext) -> None:
+        if not runner.trainer.writer.busy:
+            self._finish(runner)
+
+    def _finish(self, runner: RunContext) -> None:
+        """Wait for the save in flight.
+
+        Raises:
+            CheckpointError: It could not be written.
+        """
+        if self._watching is not None:
+            self._watching.remove()
+            self._watching = None
+        try:
+            runner.trainer.writer.wait()
+        finally:
+            self._report(runner)
+
+    def _report(self, runner: RunContext) -> None:
+        """Log what was written: not in the thread, so that lines keep their order."""
+        reports, self._reports = self._reports, []
+        for saving in reports:
+            if not saving.written:
+                continue
+            path = str(join(saving.store.folder, saving.name))
+            meta = saving.checkpoint["meta"]
+            runner.logger.info(
+                "checkpoint_saved",
+                line=f"Saved {path}",
+                path=path,
+                epoch=meta["epoch"],
+                iter=meta["iter"],
+            )
+            if saving.replaced_another and not self._warned:
+                self._warned = True
+                runner.logger.warning(
+                    "checkpoint_folder_is_shared",
+                    line=f"{path} replaced a checkpoint of another run: two runs save "
+                    "in one folder. Give each a work_dir of its own.",
+                    path=path,
+                )
+
+    # -- the end ------------------------------------------------------------------
+
+    def after_train(self, runner: RunContext) -> None:
+        """Publish the last and the best checkpoints, if so asked.
+
+        Raises:
+            CheckpointError: One could not be read, or its copy not be written.
+        """
+        if self.published_keys is None:
+            return
+        self._finish(runner)
+        store = self._store(runner)
+        last = self._saved[-1:] if self.save_last else []
+        for name in dict.fromkeys([*last, *self._best_names.values()]):
+            path, missing = publish(store, name, self.published_keys)
+            runner.logger.info(
+                "checkpoint_published",
+                line=f"Published {name} as {path}"
+                + (f", which has no {missing}" if missing else ""),
+                path=str(path),
+                missing=missing,
+            )
+
+    def after_run(self, runner: RunContext) -> None:
+        """Wait for the save in flight."""
+        self._finish(runner)
+
+    def on_interrupt(self, runner: RunContext, signal: int | None = None) -> None:
+        """Wait for the save in flight."""
+        self._finish(runner)
+
+    def on_exception(self, runner: RunContext, error: BaseException) -> None:
+        """Wait for the save in flight; an error in it does not hide the first one."""
+        try:
+            self._finish(runner)
+        except Exception as another:  # noqa: BLE001  # whatever it is, it is told
+            error.add_note(f"The save that was in flight failed too: {another}")
+
+    def _store(self, runner: RunContext) -> Store:
+        folder = self._folder(runner)
+        if self._opened is None or self._opened.folder != folder:
+            arguments = None if self.out_dir is None else self.backend_args
+            self._opened = Store(folder, arguments)
+        return self._opened
+
+    def _folder(self, runner: RunContext) -> Location:
         if self.out_dir is None:
             return Path(runner.work_dir)
-        return Path(self.out_dir) / Path(runner.work_dir).name
+        return join(place(self.out_dir), Path(runner.work_dir).name)
 
     # -- memory -------------------------------------------------------------------
 
@@ -277,16 +409,19 @@ class CheckpointHook(Hook):
         """The best value so far of each monitored metric."""
         return dict(self._best_scores)
 
-    def best_path(self, runner: RunContext, metric: str | None = None) -> Path | None:
+    def best_path(
+        self, runner: RunContext, metric: str | None = None
+    ) -> Location | None:
         """The best checkpoint by a metric (default: the first one); ``None`` so far."""
         name = self._best_names.get(metric or next(iter(self._best_names), ""))
-        return None if name is None else self._folder(runner) / name
+        return None if name is None else join(self._folder(runner), name)
 
     def state_dict(self) -> dict[str, Plain]:
         """What was saved, and the best so far."""
         return {
-            "format": 1,
+            "format": 2,
             "saved": list(self._saved),
+            "stale": list(self._stale),
             "monitored": list(self._monitored),
             "rules": dict(self._rules),
             "best_scores": dict(self._best_scores),
@@ -301,13 +436,17 @@ class CheckpointHook(Hook):
             SerializationError: The format or the keys are not ours.
         """
         expected = set(self.state_dict())
-        if set(state_dict) != expected or state_dict["format"] != 1:
+        if state_dict.get("format") == 1:
+            state_dict = {**state_dict, "format": 2, "stale": []}
+        if set(state_dict) != expected or state_dict["format"] != 2:  # noqa: PLR2004  # the format
             message = (
-                f"CheckpointHook: expected state of format 1 with {sorted(expected)}, "
+                f"CheckpointHook: expected state of format 2 with {sorted(expected)}, "
                 f"found format {state_dict.get('format')!r} with {sorted(state_dict)}"
             )
             raise SerializationError(message)
         self._saved = list(state_dict["saved"])
+        self._stale = list(state_dict["stale"])
+        self._left_over = list(self._stale)
         if self._monitored in ([], ["auto"], state_dict["monitored"]):
             if self._monitored == ["auto"]:
                 self._monitored = list(state_dict["monitored"])
@@ -315,3 +454,36 @@ class CheckpointHook(Hook):
             self._best_scores = dict(state_dict["best_scores"])
             self._best_names = dict(state_dict["best_names"])
             self._owed_best = dict(state_dict["owed_best"])
+
+
+def _check_numbers(
+    interval: Any, save_begin: Any, max_keep_ckpts: Any, interval_seconds: Any
+) -> None:
+    """Check the arguments that are numbers.
+
+    Raises:
+        ConfigError: One is of the wrong kind, or out of range.
+    """
+    for name, value in (("interval", interval), ("save_begin", save_begin)):
+        if not isinstance(value, int) or isinstance(value, bool):
+            message = f"CheckpointHook: {name}={value!r}: give a whole number"
+            raise ConfigError(message)
+    if save_begin < 0:
+        message = f"CheckpointHook: save_begin={save_begin}: give at least 0"
+        raise ConfigError(message)
+    if not isinstance(max_keep_ckpts, int) or max_keep_ckpts == 0:
+        message = (
+            f"CheckpointHook: max_keep_ckpts={max_keep_ckpts!r}: give a whole "
+            "number of at least 1, or -1 to keep all"
+        )
+        raise ConfigError(message)
+    if interval_seconds is not None and (
+        isinstance(interval_seconds, bool)
+        or not isinstance(interval_seconds, int | float)
+        or not interval_seconds > 0
+    ):
+        message = (
+            f"CheckpointHook: interval_seconds={interval_seconds!r}: give a number of "
+            "seconds above 0, or None"
+        )
+        raise ConfigError(message)

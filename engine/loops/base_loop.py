@@ -11,6 +11,8 @@ from engine.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from engine.optim.scheduler import OnLonger
+
 __all__ = ["BaseLoop", "turns_itself"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -38,6 +40,9 @@ class BaseLoop(ABC):
 
     mode: str = ""
     """``train``, ``val`` or ``test``; the Runner sets it where a class does not."""
+
+    on_longer: OnLonger | None = None
+    """Of a training loop: see ``TrainEngine.resume``; the Runner sets it."""
 
     def __init__(self, runner: Any, dataloader: Iterable[Any]) -> None:
         self._runner = runner

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.checkpoint import Location, join, place
 from engine.dist import get_rank, get_world_size
 from engine.errors import ContextError
 from engine.hooks import HookSet
@@ -174,11 +175,20 @@ class EngineContext:
 
     def save_checkpoint(
         self, out_dir: str | os.PathLike[str], filename: str, **options: Any
-    ) -> Path:
+    ) -> Location:
         """Write a checkpoint; see ``TrainEngine.save_checkpoint``."""
-        path = Path(out_dir) / filename
-        saved: Path = self._training("save_checkpoint").save_checkpoint(path, **options)
+        path = join(place(out_dir), filename)
+        saved: Location = self._training("save_checkpoint").save_checkpoint(
+            path, **options
+        )
         return saved
+
+    def capture_checkpoint(self, **options: Any) -> dict[str, Any]:
+        """What would be saved now; see ``TrainEngine.capture_checkpoint``."""
+        captured: dict[str, Any] = self._training(
+            "capture_checkpoint"
+        ).capture_checkpoint(**options)
+        return captured
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call a method of that name on each hook that has it, in order."""

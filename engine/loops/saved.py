@@ -5,16 +5,37 @@ from __future__ import annotations
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from engine.checkpoint import Parts, Store, capture, check, examine, read, restore
+from engine.checkpoint import (
+    CheckpointLoader,
+    Location,
+    Parts,
+    Store,
+    Writer,
+    as_ours,
+    capture,
+    check,
+    examine,
+    is_mmengine,
+    name_of,
+    parent_of,
+    place,
+    restore,
+)
+from engine.dataset import open_cursor
 from engine.errors import (
     CheckpointNotFoundError,
     SerializationError,
     StateError,
 )
 from engine.loops.clock import Clock
+from engine.loops.lengthen import MadeSchedules
 from engine.loops.loop import EventEngine
+from engine.optim.scheduler import check_on_longer
 from engine.state import (
+    Exactness,
+    PartReport,
     Phase,
     ResumeReport,
     capture_randomness,
@@ -28,7 +49,8 @@ if TYPE_CHECKING:
 
     from engine.events import Priority
     from engine.hooks import Hook
-    from engine.state import PartReport, RunState
+    from engine.optim.scheduler import OnLonger
+    from engine.state import Limits, RunState
 
 __all__ = ["SavedEngine"]
 
@@ -52,9 +74,15 @@ class SavedEngine(EventEngine):
         self.context = context
         self.parts = Parts()
         self.clock = Clock(self.run_state)
+        self.run_id = uuid4().hex[:12]
+        """Of the run over all its starts; tells its files from another run's."""
+        self.writer = Writer()
+        """Writes checkpoints in the background; one for all who save in this run, so
+        that they are written in the order in which they were owed."""
         self._resumed = False
         self._must_be_exact = False
         self._report: ResumeReport | None = None
+        self._made_schedules: MadeSchedules | None = None
         self._at_safe_point = True
 
     def track(
@@ -144,7 +172,8 @@ class SavedEngine(EventEngine):
         meta: Mapping[str, Any] | None = None,
         save_optimizer: bool = True,
         save_param_scheduler: bool = True,
-    ) -> Path:
+        backend_args: Mapping[str, Any] | None = None,
+    ) -> Location:
         """Write everything that is needed to go on exactly.
 
         Best called at a safe point: between runs, or by owing it
@@ -152,20 +181,40 @@ class SavedEngine(EventEngine):
         lacks what the handlers after it do; the checkpoint says so.
 
         Args:
-            path: The file; it is whole afterwards, or an error says why.
+            path: The file, a path or a URL that fsspec knows; it is whole afterwards,
+                or an error says why.
             meta: Facts to add to its ``meta``.
             save_optimizer: Without it the run cannot go on exactly.
             save_param_scheduler: Likewise.
+            backend_args: For the file system of a URL.
 
         Raises:
             CheckpointError: It could not be written.
         """
-        path = Path(path)
+        where = place(path)
+        checkpoint = self.capture_checkpoint(
+            meta=meta,
+            save_optimizer=save_optimizer,
+            save_param_scheduler=save_param_scheduler,
+        )
+        return Store(parent_of(where), backend_args).write(name_of(where), checkpoint)
+
+    def capture_checkpoint(
+        self,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+    ) -> dict[str, Any]:
+        """What :meth:`save_checkpoint` writes, after all hooks have had it.
+
+        Its tensors are the run's own: the next iteration changes them.
+        """
         checkpoint = capture(
             self.run_state,
             self.parts,
             self.context.hook_set,
-            meta=meta,
+            meta={"run_id": self.run_id, **(meta or {})},
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
             at_safe_point=self._at_safe_point
@@ -174,7 +223,7 @@ class SavedEngine(EventEngine):
         )
         with fence():  # what handlers draw here, a resumed run does not draw again
             self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
-            return Store(path.parent).write(path.name, checkpoint)
+        return checkpoint
 
     def resume(
         self,
@@ -184,6 +233,7 @@ class SavedEngine(EventEngine):
         resume_optimizer: bool = True,
         resume_param_scheduler: bool = True,
         exact: bool = False,
+        on_longer: OnLonger | None = None,
     ) -> ResumeReport:
         """Become the run that a checkpoint holds; ``run()`` then goes on.
 
@@ -194,6 +244,11 @@ class SavedEngine(EventEngine):
             resume_param_scheduler: Also the schedules' state.
             exact: Refuse where a part of the run does not come back to the bit; what
                 ``run()`` finds of the data counts too.
+            on_longer: What the schedules do if ``run()`` is then given another length
+                than the run was saved with: ``"keep"`` stays with what was saved,
+                ``"hold"`` too, but keeps the value from the old end on, ``"stretch"``
+                takes them as they are made now, for the new length. ``None``: it is an
+                error of ``run()`` if that makes a difference.
 
         Returns:
             How exactly each part comes back; what is not exact is logged. The data's
@@ -205,6 +260,7 @@ class SavedEngine(EventEngine):
             CheckpointError: It does not fit this run.
             InexactResumeError: ``exact``, and a part does not come back so; nothing
                 was changed.
+            ScheduleError: ``on_longer`` is none of these.
             StateError: This run is training.
         """
         checkpoint, passed_over = _find(path, map_location=map_location)
@@ -217,6 +273,7 @@ class SavedEngine(EventEngine):
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
             exact=exact,
+            on_longer=on_longer,
         )
 
     def resume_from(
@@ -227,6 +284,7 @@ class SavedEngine(EventEngine):
         resume_param_scheduler: bool = True,
         exact: bool = False,
         further: Iterable[PartReport] = (),
+        on_longer: OnLonger | None = None,
     ) -> ResumeReport:
         """Become the run that a checkpoint, read and checked, holds.
 
@@ -236,6 +294,7 @@ class SavedEngine(EventEngine):
             resume_param_scheduler: Also the schedules' state.
             exact: As for :meth:`resume`.
             further: What the caller knows of parts that are not this engine's.
+            on_longer: As for :meth:`resume`.
 
         Returns:
             How exactly each part comes back; what is not exact is logged.
@@ -244,9 +303,19 @@ class SavedEngine(EventEngine):
             CheckpointError: It does not fit this run.
             InexactResumeError: ``exact``, and a part does not come back so; nothing
                 was changed.
+            ScheduleError: ``on_longer`` is none of those that :meth:`resume` takes.
             StateError: This run is training.
         """
         self._check_at_rest()
+        check_on_longer(on_longer)
+        made = MadeSchedules.of(self.parts, on_longer)
+        foreign: list[PartReport] = []
+        if is_mmengine(checkpoint):
+            checkpoint, remarks = self._from_mmengine(checkpoint)
+            foreign = [
+                PartReport("MMEngine's checkpoint", Exactness.BEST_EFFORT, one)
+                for one in remarks
+            ]
         found = examine(
             checkpoint,
             self.parts,
@@ -254,7 +323,7 @@ class SavedEngine(EventEngine):
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
-        report = ResumeReport(found).with_parts(further)
+        report = ResumeReport(foreign).with_parts(found).with_parts(further)
         if exact:
             report.check_exact()
         self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
@@ -266,6 +335,8 @@ class SavedEngine(EventEngine):
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
+        self.run_id = checkpoint["meta"].get("run_id", self.run_id)
+        self._made_schedules = made if resume_param_scheduler else None
         self._start_anew()
         self._must_be_exact, self._report = exact, report
         self._tell(report.inexact)
@@ -304,6 +375,31 @@ class SavedEngine(EventEngine):
                 reason=one.reason,
             )
 
+    def _from_mmengine(
+        self, checkpoint: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[str]]:
+        loop = getattr(self.context, "train_loop", None)
+        loader = getattr(loop, "dataloader", None)
+        length = None
+        if loader is not None:
+            seed = self.run_state.seed
+            length = open_cursor(loader, seed=seed, randomness="sample").length
+        template = capture(self.run_state, self.parts, self.context.hook_set)
+        return as_ours(
+            checkpoint,
+            template,
+            by_epoch=loop is None or loop.plan.by_epoch,
+            pass_length=length,
+        )
+
+    def _settle_schedules(self, limits: Limits) -> None:
+        """After a resume: what the schedules do in a run of another length."""
+        if self._made_schedules is not None:
+            self._made_schedules.settle(
+                self.parts, self.run_state, limits, self.context
+            )
+            self._made_schedules = None
+
     def _training_randomness(self) -> dict[str, Any]:
         """Training's generators, also while a validation draws from its own."""
         return self.context.outer_randomness or capture_randomness()
@@ -333,10 +429,11 @@ def _find(
         CheckpointNotFoundError: There is none.
         CheckpointDamagedError: It cannot be read, or holds no run.
     """
-    path = Path(path)
-    if not path.is_dir():
-        return check(read(path, map_location=map_location), str(path)), []
-    found = Store(path).newest_good(map_location=map_location)
+    where = place(path)
+    if not (isinstance(where, Path) and where.is_dir()):
+        content = CheckpointLoader.load_checkpoint(path, map_location)
+        return check(content, str(path)), []
+    found = Store(where).newest_good(map_location=map_location)
     if found is None:
         message = f"{path}: the folder holds no checkpoint (*.pth)"
         raise CheckpointNotFoundError(message)

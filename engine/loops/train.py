@@ -341,9 +341,13 @@ class TrainEngine(Driven, SavedEngine):
             self._report_data(cursor.resume_report())
         if epoch_length is None:
             epoch_length = cursor.length or limits.epoch_length
-        self.run_state.set_limits(
-            max_epochs=max_epochs, max_iters=max_iters, epoch_length=epoch_length
-        )
+        bounds = {
+            "max_epochs": max_epochs,
+            "max_iters": max_iters,
+            "epoch_length": epoch_length,
+        }
+        self._settle_schedules(self.run_state.check_limits(**bounds))
+        self.run_state.set_limits(**bounds)
         self._read_from(cursor)
 
     def _open_cursor(self, data: Iterable[Any]) -> Cursor:

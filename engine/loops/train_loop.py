@@ -175,8 +175,9 @@ class EpochBasedTrainLoop(_TrainLoop):
 
     @property
     def max_epochs(self) -> int:
-        """Epochs in all; one where only some batches are tried."""
-        return self._bound_epochs if self.batch_limit is None else 1
+        """Epochs in all, or as many of them as are tried out."""
+        limit: int | None = getattr(self._runner, "epoch_limit", None)
+        return self._bound_epochs if limit is None else min(self._bound_epochs, limit)
 
     @property
     def max_iters(self) -> int:

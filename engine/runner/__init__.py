@@ -1,6 +1,14 @@
 """The Runner, and under MMEngine's names what its users import beside it."""
 
-from engine.checkpoint import find_latest_checkpoint, load_checkpoint, load_state_dict
+from engine.checkpoint import (
+    CheckpointLoader,
+    find_latest_checkpoint,
+    get_state_dict,
+    load_checkpoint,
+    load_state_dict,
+    save_checkpoint,
+    weights_to_cpu,
+)
 from engine.events import Priority, get_priority
 from engine.loops import (
     BaseLoop,
@@ -18,6 +26,7 @@ from engine.state import set_random_seed
 
 __all__ = [
     "BaseLoop",
+    "CheckpointLoader",
     "EpochBasedTrainLoop",
     "IterBasedTrainLoop",
     "LogProcessor",
@@ -29,8 +38,11 @@ __all__ = [
     "fast_dev_run",
     "find_latest_checkpoint",
     "get_priority",
+    "get_state_dict",
     "load_checkpoint",
     "load_state_dict",
+    "save_checkpoint",
     "set_random_seed",
     "turn_on_activation_checkpointing",
+    "weights_to_cpu",
 ]

@@ -67,7 +67,7 @@ def fast_dev_run(
         runner: Runner = RUNNERS.build(config)
         if "train" in modes and config.get("train_cfg") is not None:
             runner.build_training()  # schedules are made for the whole length
-        runner.batch_limit = batches
+        runner.batch_limit, runner.epoch_limit = batches, 1
         for mode in modes:
             if config.get(f"{mode}_cfg") is None:
                 continue

@@ -51,7 +51,9 @@ def as_path(name: str, value: Any, of: str) -> Path:
     raise ConfigError(message)
 
 
-def log_folder(work_dir: Path, timestamp: str, *, resume: Path | None = None) -> Path:
+def log_folder(
+    work_dir: Path, timestamp: str, *, resume: str | Path | None = None
+) -> Path:
     """The folder for the logs of a start, named after its time; made.
 
     A run that is resumed goes on in the folder of its first start, if that is in the

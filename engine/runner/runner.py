@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -21,11 +22,14 @@ from engine.build import (
     unwrap,
 )
 from engine.checkpoint import (
+    CheckpointLoader,
+    Location,
     Store,
     check,
     find_latest_checkpoint,
+    join,
     load_checkpoint,
-    read,
+    place,
 )
 from engine.config import at, located
 from engine.dist import is_main_process
@@ -53,9 +57,8 @@ from engine.typing import Stateful
 from engine.version import __version__
 
 if TYPE_CHECKING:
-    import os
-
     from engine.events import Priority
+    from engine.optim.scheduler import OnLonger
 
 __all__ = ["Runner"]
 
@@ -76,7 +79,9 @@ class Runner(RunnerBuilders):
         test_dataloader: Likewise.
         train_cfg: ``{"max_epochs": n}`` or ``{"by_epoch": False, "max_iters": n}``,
             with ``val_begin``, ``val_interval``, ``dynamic_intervals`` and
-            ``val_at_start``; a loop, or a spec of one.
+            ``val_at_start``; a loop, or a spec of one. With ``on_longer`` it says what
+            schedules do in a run that is resumed with another length (see
+            :meth:`resume`).
         val_cfg: ``{}``, a loop, or a spec of one.
         test_cfg: Likewise.
         auto_scale_lr: ``enable`` and ``base_batch_size``: with other batches the
@@ -88,7 +93,9 @@ class Runner(RunnerBuilders):
         default_hooks: Changes to the default hooks by name; ``None`` removes one.
         custom_hooks: Further hooks or their specs.
         data_preprocessor: Goes into a model's spec that has none.
-        load_from: A checkpoint: its weights, or with ``resume`` all of it.
+        load_from: A checkpoint, ours or MMEngine's: its weights, or with ``resume``
+            all of it. A path, a URL that fsspec knows, or a name with a prefix that
+            ``CheckpointLoader`` was told of.
         resume: Go on from ``load_from``, or without it from the newest good checkpoint
             in ``work_dir``; a new run begins if there is none. What does not come back
             to the bit is listed; ``"exact"`` refuses it.
@@ -165,9 +172,12 @@ class Runner(RunnerBuilders):
         self.parts = RunParts(given=given, builder=self)
         self.batch_limit: int | None = None
         """At most so many batches of each loader: for trying a config out."""
-        self._load_from: Path | None = None
+        self.epoch_limit: int | None = None
+        """At most so many epochs, of schedules that are made for all of them."""
+        self._load_from: str | None = None
         if load_from is not None:
-            self._load_from = as_path("load_from", load_from, "a checkpoint")
+            as_path("load_from", load_from, "a checkpoint")
+            self._load_from = os.fspath(load_from)
         self._resume = bool(resume)
         self._resume_exactly = resume == "exact"
         self._settings = flatten(
@@ -340,8 +350,6 @@ class Runner(RunnerBuilders):
             optimizer=self.optim_wrapper,
             param_schedulers=self.param_schedulers,
         )
-        if isinstance(self.visualizer, Stateful):
-            self.trainer.track(visualizer=self.visualizer)
 
     def _compile(self) -> None:
         """Recompute and compile what the config asks for, once."""
@@ -468,23 +476,40 @@ class Runner(RunnerBuilders):
         save_param_scheduler: bool = True,
         meta: Mapping[str, Any] | None = None,
         by_epoch: bool = True,
-    ) -> Path:
+        backend_args: Mapping[str, Any] | None = None,
+    ) -> Location:
         """Write a checkpoint; see ``TrainEngine.save_checkpoint``.
 
         Args:
-            out_dir: Folder.
+            out_dir: Folder, a path or a URL that fsspec knows.
             filename: File in it.
             save_optimizer: Without it the run cannot go on exactly.
             save_param_scheduler: Likewise.
             meta: Facts to add to its ``meta``.
             by_epoch: MMEngine's; what is saved is the same, since both counters are.
+            backend_args: For the file system of a URL.
 
         Raises:
             CheckpointError: It could not be written.
         """
         del by_epoch
         return self.trainer.save_checkpoint(
-            Path(out_dir) / filename,
+            join(place(out_dir), filename),
+            meta={**self._meta(), **(meta or {})},
+            save_optimizer=save_optimizer,
+            save_param_scheduler=save_param_scheduler,
+            backend_args=backend_args,
+        )
+
+    def capture_checkpoint(
+        self,
+        *,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """What would be saved now; see ``TrainEngine.capture_checkpoint``."""
+        return self.trainer.capture_checkpoint(
             meta={**self._meta(), **(meta or {})},
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
@@ -500,6 +525,7 @@ class Runner(RunnerBuilders):
             "dataset_meta": str(getattr(dataset, "metainfo", "")),
             "settings": dict(self._settings),
             "log_folder": self._log_dir.name,
+            "logged": self._logged(),
         }
 
     def load_checkpoint(
@@ -530,6 +556,7 @@ class Runner(RunnerBuilders):
         resume_optimizer: bool = True,
         resume_param_scheduler: bool = True,
         map_location: Any = "default",
+        on_longer: OnLonger | None = None,
     ) -> None:
         """Become the run that a checkpoint holds; ``train()`` then goes on.
 
@@ -539,6 +566,9 @@ class Runner(RunnerBuilders):
             resume_param_scheduler: Also the schedules' state.
             map_location: Where tensors are put while reading; ``"default"``: where
                 the model is.
+            on_longer: What the schedules do if this run has another length than the
+                saved one: ``"keep"``, ``"stretch"`` or ``"hold"``, as
+                ``TrainEngine.resume`` says; ``None``: what ``train_cfg`` says.
 
         Raises:
             ConfigError: Parts for training are missing.
@@ -550,8 +580,11 @@ class Runner(RunnerBuilders):
                 (one.device for one in self.model.parameters()), torch.device("cpu")
             )
         self._become(
-            check(read(filename, map_location=map_location), str(filename)),
-            Path(filename),
+            check(
+                CheckpointLoader.load_checkpoint(filename, map_location), str(filename)
+            ),
+            place(filename),
+            on_longer=on_longer,
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
@@ -608,15 +641,23 @@ class Runner(RunnerBuilders):
                 self.load_checkpoint(found[0])
         self._has_weights = True
 
-    def _become(self, checkpoint: dict[str, Any], path: Path, **which: bool) -> None:
+    def _become(
+        self,
+        checkpoint: dict[str, Any],
+        path: Location,
+        on_longer: OnLonger | None = None,
+        **which: bool,
+    ) -> None:
         self.build_training()
         given, mine = self._randomness["seed"], self.seed
         self.trainer.resume_from(
             checkpoint,
             exact=self._resume_exactly,
             further=self._compare(checkpoint["meta"]),
+            on_longer=on_longer or getattr(self.train_loop, "on_longer", None),
             **which,
         )
+        self._cut_logs_back(checkpoint["meta"])
         if given is not None and given != self.seed:
             self.logger.warning(
                 "seed_differs",
@@ -638,6 +679,19 @@ class Runner(RunnerBuilders):
             epoch=self.epoch,
             iter=self.iter,
         )
+
+    def _logged(self) -> Any:
+        """How far the visualizer has written; ``None`` if it cannot take that back."""
+        if not isinstance(self.visualizer, Stateful):
+            return None
+        return self.visualizer.state_dict()
+
+    def _cut_logs_back(self, meta: Mapping[str, Any]) -> None:
+        """Take back what was shown after the checkpoint, if that was shown here."""
+        here = meta.get("log_folder") == self._log_dir.name
+        logged = meta.get("logged")
+        if here and logged and isinstance(self.visualizer, Stateful):
+            self.visualizer.load_state_dict(logged)
 
     def _compare(self, meta: Mapping[str, Any]) -> list[PartReport]:
         """What of the settings and the data is another than when the run was saved."""

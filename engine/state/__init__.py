@@ -2,6 +2,13 @@
 
 from engine.state.context import RunContext
 from engine.state.history import HistoryBuffer
+from engine.state.ledger import (
+    Parting,
+    cut_ledger,
+    find_parting,
+    merge_ledgers,
+    read_ledger,
+)
 from engine.state.message_hub import MessageHub
 from engine.state.phase import NEXT, Phase
 from engine.state.progress import Progress
@@ -33,6 +40,7 @@ __all__ = [
     "Limits",
     "MessageHub",
     "PartReport",
+    "Parting",
     "Phase",
     "Progress",
     "ResumeReport",
@@ -40,11 +48,15 @@ __all__ = [
     "RunState",
     "Stream",
     "capture_randomness",
+    "cut_ledger",
     "derive_seed",
     "draw_seed",
     "examine_randomness",
     "fence",
+    "find_parting",
     "from_plain",
+    "merge_ledgers",
+    "read_ledger",
     "restore_randomness",
     "seed_everything",
     "seed_host",

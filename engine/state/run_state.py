@@ -254,6 +254,21 @@ class RunState:
             return True
         return not self.ended and not self.limits.reached(self.progress)
 
+    def check_limits(
+        self,
+        *,
+        max_epochs: int | None = None,
+        max_iters: int | None = None,
+        epoch_length: int | None = None,
+    ) -> Limits:
+        """What :meth:`set_limits` would set; raises the same, and changes nothing."""
+        new = Limits(
+            max_epochs=max_epochs, max_iters=max_iters, epoch_length=epoch_length
+        )
+        if self.progress.iteration:
+            self._check_limits(self.limits, new)
+        return new
+
     def set_limits(
         self,
         *,
@@ -268,12 +283,10 @@ class RunState:
                 given, the kind of bound or the epoch length changes in a run that
                 has begun, or the bound lies below what is done. Nothing is changed.
         """
-        new = Limits(
+        new = self.check_limits(
             max_epochs=max_epochs, max_iters=max_iters, epoch_length=epoch_length
         )
         old, done = self.limits, self.progress
-        if done.iteration:
-            self._check_limits(old, new)
         raised = (new.max_epochs or 0) > (old.max_epochs or 0) or (
             new.max_iters or 0
         ) > (old.max_iters or 0)

@@ -142,7 +142,7 @@ class LocalVisBackend(BaseVisBackend):
         sizes = {}
         for path in sorted(self.save_dir.glob("*.json")):
             sizes[path.name] = path.stat().st_size
-        return {"folder": self._place(), "sizes": sizes}
+        return {"sizes": sizes}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
         """Cut the files back to the sizes they had, so that no step is there twice.
@@ -153,8 +153,6 @@ class LocalVisBackend(BaseVisBackend):
         Raises:
             ConfigError: A file cannot be written.
         """
-        if state_dict.get("folder") != self._place():
-            return  # the run goes on elsewhere: what is here is not its
         self.close()
         sizes = state_dict["sizes"]
         for path in self.save_dir.glob("*.json"):
@@ -173,10 +171,6 @@ class LocalVisBackend(BaseVisBackend):
                 file.close()
             except OSError as error:
                 raise ConfigError(_unwritable(self.save_dir / name, error)) from error
-
-    def _place(self) -> str:
-        # Of a run that was moved, the last parts stay.
-        return "/".join(self.save_dir.parts[-2:])
 
     def _append(self, name: str, line: bytes) -> None:
         try:

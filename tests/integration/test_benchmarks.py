@@ -57,6 +57,7 @@ def test_overhead_measures_every_contender(
         "TrainEngine, 6 handlers",
         "TrainEngine, optimizer tracked",
         "Runner, default hooks",
+        "Runner, default hooks and LedgerHook",
     }
     names = {
         scenario: {row["name"] for row in rows}
@@ -64,7 +65,7 @@ def test_overhead_measures_every_contender(
     }
     late = {"Runner at iteration 10**6"}
     assert names == {"list": always, "loader": always, "noop": always | late}
-    first_columns = [line[:36].strip() for line in printed]
+    first_columns = [line[:38].strip() for line in printed]
     for name in always:  # Ignite stands in the table of events too
         assert first_columns.count(name) >= len(names), name
 
@@ -134,3 +135,24 @@ def test_the_optimizer_benchmark_measures_each_case() -> None:
         }
         assert all(row["ratio"] > 0 for row in cases.values())
     assert {"engine, 1", "engine, 10"} <= set(read["schedules"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "expected"), [("save", "blocked / one copy"), ("faults", "two runs")]
+)
+def test_the_benchmarks_of_saving_run(name: str, expected: str, tmp_path: Path) -> None:
+    """They print a table, and no fault loses a run."""
+    found = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / f"bench_{name}.py"), "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    *table, last = found.stdout.splitlines()
+    read = json.loads(last)
+    assert (read["benchmark"], read["quick"]) == (name, True)
+    assert expected in "\n".join(table)

@@ -278,6 +278,7 @@ MEMORIES: dict[str, Memory] = {
 
 ELSEWHERE = {
     "EvalEngine": "one pass, whose state is the trainer's: tests/property/test_resume",
+    "EventRecorder": "tests/unit/testing/test_toys.py",
     "LocalVisBackend": "files that are cut back: tests/unit/visualization/test_local",
     "Visualizer": "its backends: tests/integration/test_resume_report.py",
     "ZeroRedundancyOptimizer": "needs ranks: tests/unit/optim/test_zero.py",

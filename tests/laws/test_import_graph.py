@@ -38,9 +38,12 @@ LAYOUT = (
     *("checkpoint", "strategies"),
     *("hooks", "loops"),
     "build",
-    *("runner", "report", "cli", "testing"),
+    *("runner", "report", "testing", "cli"),
 )
-"""The packages from the first to the last, as design.md lists them."""
+"""The packages from the first to the last, as design.md lists them.
+
+Within its last row, commands stand after the helpers that they use.
+"""
 
 UNDERSCORED = frozenset({"_ParamScheduler"})
 """Names that MMEngine's users import, underscore and all (names.md)."""

@@ -48,6 +48,11 @@ class Mutant:
     tests: tuple[str, ...]
 
 
+STORE = "tests/unit/checkpoint/test_store.py"
+HOOK = "tests/unit/hooks/test_checkpoint.py"
+FAULTS = "tests/integration/test_store_faults.py"
+KILLED = f"{FAULTS}::test_killed_before_any_step_nothing_is_lost"
+
 MUTANTS = {
     "torch's generator is not restored": Mutant(
         "state/randomness.py",
@@ -116,6 +121,42 @@ MUTANTS = {
         "(one.priority, one.serial)",
         "(one.priority, -one.serial)",
         (f"{ORDER}::test_handlers_run_by_priority_then_registration",),
+    ),
+    "a file is renamed before it is flushed": Mutant(
+        "checkpoint/local_storage.py",
+        """            file.flush()
+            os.fsync(file.fileno())
+""",
+        """            part.replace(path)
+            file.flush()
+            os.fsync(file.fileno())
+            path.replace(part)
+""",
+        (f"{STORE}::test_it_is_durable_before_it_is_there", f"{KILLED}[epoch_2.pth]"),
+    ),
+    "old ones go before the new one is there": Mutant(
+        "hooks/saving.py",
+        "        owner = self.store.owner(self.name)\n",
+        """        owner = self.store.owner(self.name)
+        for name in self.drop:
+            self.store.drop(name, run_id=run_id)
+""",
+        (f"{FAULTS}::test_old_ones_go_when_all_else_is_durable",),
+    ),
+    "the pointer moves before the manifest": Mutant(
+        "hooks/saving.py",
+        "        self.store.write(self.name, self.checkpoint)\n",
+        """        for store, text in self.pointers:
+            store.point_to(text)
+        self.store.write(self.name, self.checkpoint)
+""",
+        (f"{KILLED}[epoch_3.pth]",),
+    ),
+    "the background writer gets the live tensors": Mutant(
+        "hooks/checkpoint.py",
+        "self._host.take(checkpoint) if self.background else checkpoint",
+        "checkpoint",
+        (f"{HOOK}::test_training_goes_on_while_it_writes_and_does_not_change_it",),
     ),
     "a phase move is added to the table": Mutant(
         "state/phase.py",

@@ -16,8 +16,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mmengine  # type: ignore[import-not-found] # not in the project's environment
-import mmengine.optim as theirs  # type: ignore[import-not-found] # the same
+import mmengine
+import mmengine.optim as theirs
 import torch
 from torch import nn
 

@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mmengine  # type: ignore[import-not-found] # not in the project's environment
-import mmengine.optim as theirs  # type: ignore[import-not-found] # the same
+import mmengine
+import mmengine.optim as theirs
 import torch
-from mmengine.registry import (  # type: ignore[import-not-found] # the same
+from mmengine.registry import (
     PARAM_SCHEDULERS,
 )
 

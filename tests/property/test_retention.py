@@ -61,7 +61,8 @@ def test_a_run_leaves_its_newest(keep: int, iterations: int) -> None:
         kept = range(max(iterations - keep, 0) + 1, iterations + 1)
         names = {f"iter_{number}.pth" for number in kept}
         files = {path.name for path in Path(folder).iterdir() if path.is_file()}
-        assert files == {*names, "last_checkpoint"}
+        manifests = {f"{name}.json" for name in names}
+        assert files == {*names, *manifests, "last_checkpoint"}
         newest = find_latest_checkpoint(folder)
         assert newest == str(Path(folder) / f"iter_{iterations}.pth")
         found = Store(runner.work_dir).newest_good()

@@ -12,6 +12,11 @@ from engine.optim.scheduler.decay import (
     MultiStepParamScheduler,
     StepParamScheduler,
 )
+from engine.optim.scheduler.lengthen import (
+    LengthChange,
+    OnLonger,
+    check_on_longer,
+)
 from engine.optim.scheduler.line import (
     ConstantParamScheduler,
     LinearParamScheduler,
@@ -44,6 +49,7 @@ from engine.optim.scheduler.names import (
 from engine.optim.scheduler.plateau import (
     ReduceOnPlateauParamScheduler,
 )
+from engine.optim.scheduler.rehearsal import Place, Rehearsal, sample, tabulate
 from engine.optim.scheduler.schedule import _ParamScheduler
 from engine.optim.scheduler.torch_schedule import (
     TorchSchedule,
@@ -64,6 +70,7 @@ __all__ = [
     "ExponentialMomentum",
     "ExponentialParamScheduler",
     "LRSchedulerMixin",
+    "LengthChange",
     "LinearLR",
     "LinearMomentum",
     "LinearParamScheduler",
@@ -71,19 +78,25 @@ __all__ = [
     "MultiStepLR",
     "MultiStepMomentum",
     "MultiStepParamScheduler",
+    "OnLonger",
     "OneCycleLR",
     "OneCycleMomentum",
     "OneCycleParamScheduler",
+    "Place",
     "PolyLR",
     "PolyMomentum",
     "PolyParamScheduler",
     "ReduceOnPlateauLR",
     "ReduceOnPlateauMomentum",
     "ReduceOnPlateauParamScheduler",
+    "Rehearsal",
     "StepLR",
     "StepMomentum",
     "StepParamScheduler",
     "TorchSchedule",
     "_ParamScheduler",
+    "check_on_longer",
     "register_torch_schedulers",
+    "sample",
+    "tabulate",
 ]

@@ -9,6 +9,7 @@ from torch.optim import lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import SWALR
 
+import engine.optim.scheduler.names  # noqa: F401  # ours take their names before torch's
 from engine.errors import ScheduleError, did_you_mean
 from engine.registry import PARAM_SCHEDULERS
 
@@ -48,6 +49,17 @@ class TorchSchedule:
         self.schedule = schedule
         self.by_epoch = by_epoch
         self.monitor = monitor
+        self._steps_left: int | None = None
+
+    def hold(self, steps: int) -> None:
+        """Keep the value that so many more steps lead to; a plateau's from then on."""
+        left = steps if self._steps_left is None else min(steps, self._steps_left)
+        self._steps_left = left
+
+    @property
+    def steps_left(self) -> int | None:
+        """Steps until the value is held; ``None`` if it never is."""
+        return self._steps_left
 
     def step(self, metrics: Mapping[str, Any] | None = None) -> None:
         """Go on by one epoch or iteration, or look at a validation's metrics.
@@ -59,8 +71,10 @@ class TorchSchedule:
             ScheduleError: The monitored metric is not among them.
         """
         if metrics is None:
-            if not self.need_val_args:
+            if self._steps_left != 0 and not self.need_val_args:
                 self.schedule.step()
+            if self._steps_left:
+                self._steps_left -= 1
             return
         if self.monitor is None or self.monitor not in metrics:
             msg = (
@@ -68,19 +82,28 @@ class TorchSchedule:
                 f"gave {sorted(metrics)}.{did_you_mean(str(self.monitor), metrics)}"
             )
             raise ScheduleError(msg)
-        self.schedule.step(metrics[self.monitor])
+        if self._steps_left != 0:
+            self.schedule.step(metrics[self.monitor])
 
     def get_last_value(self) -> list[float]:
         """Each group's learning rate as the last step left it."""
         return [float(one) for one in self.schedule.get_last_lr()]
 
     def state_dict(self) -> dict[str, Any]:
-        """The scheduler's own."""
-        return self.schedule.state_dict()
+        """The scheduler's own, and how far it is held if it is."""
+        state = self.schedule.state_dict()
+        if self._steps_left is not None:
+            state = {**state, "engine_steps_left": self._steps_left}
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Put back what :meth:`state_dict` gave."""
-        self.schedule.load_state_dict(state_dict)
+        state = dict(state_dict)
+        self._steps_left = state.pop("engine_steps_left", None)
+        self.schedule.load_state_dict(state)
+        # The optimizer has stepped, in an earlier process: else torch warns of a run
+        # that goes on with the end of an epoch.
+        self.schedule.optimizer._opt_called = True  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def register_torch_schedulers() -> list[str]:

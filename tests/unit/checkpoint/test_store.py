@@ -47,10 +47,10 @@ def files(folder: Path) -> set[str]:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     """In a folder that is made for it; nothing else is left there."""
     store = Store(tmp_path / "deep" / "er")
-    path = store.write("a.pth", checkpoint(4))
-    assert path == tmp_path / "deep" / "er" / "a.pth"
+    path = tmp_path / "deep" / "er" / "a.pth"
+    assert store.write("a.pth", checkpoint(4)) == path
     assert torch.equal(read(path)["state_dict"]["weight"], torch.full((3,), 4.0))
-    assert files(path.parent) == {"a.pth"}
+    assert files(path.parent) == {"a.pth", "a.pth.json"}
 
 
 @pytest.mark.parametrize("name", ["a.pth", "new.pth"])
@@ -73,7 +73,7 @@ def test_a_write_that_fails_leaves_what_was_there(
         CheckpointError, match=rf"{name}: could not be written: the writer broke"
     ):
         store.write(name, checkpoint(2))
-    assert files(tmp_path) == {"a.pth"}
+    assert files(tmp_path) == {"a.pth", "a.pth.json"}
     assert (tmp_path / "a.pth").read_bytes() == before
 
 
@@ -138,8 +138,9 @@ def test_a_full_disk_leaves_the_older_file(tmp_path: Path) -> None:
         cwd=ROOT,
     )
     assert f"{tmp_path / 'a.pth'}: could not be written" in done.stdout
+    assert "File too large" in done.stdout, "the system's reason, not torch's"
     assert "MiB are free there" in done.stdout
-    assert files(tmp_path) == {"a.pth"}
+    assert files(tmp_path) == {"a.pth", "a.pth.json"}
     assert set(read(tmp_path / "a.pth")) == {"small"}
 
 
@@ -153,7 +154,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_it_is_durable_before_it_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The part is synced, then renamed, then the folder is synced: in this order."""
+    """Synced, renamed, the folder synced; then the manifest, the same way."""
     done: list[str] = []
     sync, replace = os.fsync, Path.replace
 
@@ -169,7 +170,10 @@ def test_it_is_durable_before_it_is_there(
     monkeypatch.setattr(os, "fsync", note_sync)
     monkeypatch.setattr(Path, "replace", note_replace)
     Store(tmp_path / "w").write("a.pth", checkpoint())
-    assert done == ["sync a.pth.part", "rename a.pth.part a.pth", "sync w"]
+    assert done == [
+        *("sync a.pth.part", "rename a.pth.part a.pth", "sync w"),
+        *("sync a.pth.json.part", "rename a.pth.json.part a.pth.json", "sync w"),
+    ]
 
 
 def test_dropping_twice_is_fine(tmp_path: Path) -> None:
@@ -234,7 +238,8 @@ def test_every_truncation_is_found(tmp_path: Path, tensors: int) -> None:
     """Cut off after any number of bytes, at steps, it is an error of ours."""
     more = {f"layer{number}": torch.zeros(50) for number in range(tensors)}
     content = {**checkpoint(), "optimizer": more}
-    whole = Store(tmp_path).write("whole.pth", content).read_bytes()
+    Store(tmp_path).write("whole.pth", content)
+    whole = (tmp_path / "whole.pth").read_bytes()
     cut = tmp_path / "cut.pth"
     lengths = {*range(1, len(whole), 61), *range(len(whole) - 60, len(whole))}
     for length in sorted(lengths):
