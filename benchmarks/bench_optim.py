@@ -48,7 +48,13 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 class IdleLoss(torch.Tensor):
-    """A loss whose backward does nothing."""
+    """A loss whose backward does nothing, and that costs what a plain tensor does."""
+
+    __torch_function__ = nn.Parameter.__torch_function__
+
+    def __truediv__(self, _: object) -> IdleLoss:  # type: ignore[override]
+        """The same: a quotient would be a plain tensor."""
+        return self
 
     def backward(self, *_: object, **__: object) -> None:  # type: ignore[override]
         """Do nothing."""

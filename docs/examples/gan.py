@@ -158,7 +158,7 @@ optim_wrapper = dict(
 param_scheduler = dict(
     generator=[
         dict(type="LinearLR", start_factor=0.1, by_epoch=False, end=100),
-        dict(type="PolyLR", eta_min=1e-5, by_epoch=False, begin=500, end=1500),
+        dict(type="PolyLR", eta_min=1e-5, by_epoch=False, begin=500),
     ],
     discriminator=dict(type="CosineAnnealingLR", eta_min=1e-4, by_epoch=False),
 )

@@ -176,7 +176,6 @@ KILLED = {
         "train_cfg.val_interval=20",
         "param_scheduler.generator.0.end=20",
         "param_scheduler.generator.1.begin=30",
-        "param_scheduler.generator.1.end=60",
         "default_hooks.checkpoint.interval=7",
     ],
     "digits_ema.py": [
@@ -253,12 +252,6 @@ def test_an_example_that_was_killed_ends_as_if_it_was_not(
         tmp_path / "whole" / file,
         tmp_path / "cut" / file,
     )
-    assert re.findall(r"^(\w+) +equal$", printed, re.MULTILINE) == [
-        "weights",
-        "averages",
-        "optimizer",
-        "schedules",
-        "counters",
-        "generators",
-        "scalars",
-    ]
+    equal = re.findall(r"^(\w+) +equal$", printed, re.MULTILINE)
+    held = {"weights", "optimizer", "schedules", "counters", "generators", "scalars"}
+    assert set(equal) == held | ({"averages"} if name == "digits_ema.py" else set())

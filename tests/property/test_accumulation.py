@@ -68,13 +68,21 @@ def data(seed: int, batches: int) -> list[Tensor]:
 def test_accumulation_equals_one_big_batch(
     counts: int, max_iters: int, seed: int
 ) -> None:
-    """Each window, the short last one too, steps as one batch of all its samples."""
+    """Each window, the short last one too, steps as one batch of all its samples.
+
+    So any split of a batch gives the same update. It steps as often as is computed.
+    """
     small, big = toy(seed), toy(seed)
     batches = data(seed, max_iters)
-    wrapper = OptimWrapper(torch.optim.SGD(small.parameters(), lr=0.1), counts)
+    optimizer = torch.optim.SGD(small.parameters(), lr=0.1)
+    steps: list[int] = []
+    optimizer.register_step_post_hook(lambda *_: steps.append(wrapper.inner_count))
+    wrapper = OptimWrapper(optimizer, counts)
     wrapper.initialize_count_status(small, 0, max_iters)
     for batch in batches:
         wrapper.update_params(small(batch).square().mean())
+        done = wrapper.inner_count
+        assert len(steps) == optimizer_steps(done, counts=counts, max_iters=max_iters)
     bare = torch.optim.SGD(big.parameters(), lr=0.1)
     for start in range(0, max_iters, counts):
         bare.zero_grad()
@@ -128,6 +136,23 @@ class Training:
             *(p.detach() for p in self.model.parameters()),
             *(torch.as_tensor(v) for s in states.values() for v in s.values()),
         ]
+
+
+@given(counts=st.sampled_from([1, 2, 3, 4, 6, 12]), seed=st.integers(0, 99))
+def test_any_split_of_a_batch_gives_its_update(counts: int, seed: int) -> None:
+    """Twelve samples, whole and in windows of equal parts."""
+    (batch,) = torch.stack(data(seed, 6)).reshape(1, 12, 3)
+    models = toy(seed), toy(seed)
+    for model, parts in zip(models, (1, counts), strict=True):
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1, eps=1e-3)
+        wrapper = OptimWrapper(optimizer, parts)
+        wrapper.initialize_count_status(model, 0, 3 * parts)
+        for _ in range(3):
+            for part in batch.chunk(parts):
+                wrapper.update_params(model(part).square().mean())
+    pairs = zip(models[0].parameters(), models[1].parameters(), strict=True)
+    for one, other in pairs:
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
 
 
 @given(
