@@ -266,6 +266,33 @@ def diff(
         run(first, second)
 
 
+@configs.command()
+def schedule(
+    config: Config,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="PNG to write. Default: NAME_schedule.png in the present folder.",
+            show_default=False,
+        ),
+    ] = None,
+    changes: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Draw the learning rate and momentum over CONFIG's run, and print key points.
+
+    Nothing is trained. The training data is opened only if a schedule goes by iteration
+    in a run that is bounded by epochs.
+    """
+    with _mistakes(debug=debug):
+        from engine.cli.schedule import run
+
+        run(config, output, overrides=changes or ())
+
+
 @checkpoints.command("show")
 def show_checkpoint(
     file: CheckpointFile,

@@ -79,17 +79,26 @@ class Rehearsal:
 
     Args:
         schedules: A list, or lists by optimizer's name. Each has its ``optimizer``.
+        optimizers: Further ones by name, whose numbers are copied in any case.
 
     Raises:
         ScheduleError: One does not tell what it acts on.
     """
 
-    def __init__(self, schedules: Any) -> None:
+    def __init__(
+        self, schedules: Any, optimizers: Mapping[str, Any] | None = None
+    ) -> None:
         self.schedules: dict[str, list[Any]] = {}
         self._groups: dict[str, list[dict[str, Any]]] = {}
-        for name, some in by_optimizer(schedules).items():
+        more = optimizers or {}
+        for name, some in {
+            **{name: [] for name in more},
+            **by_optimizer(schedules),
+        }.items():
             memo: dict[int, Any] = {}
-            self._groups[name] = _stand_ins([_optimizer(one) for one in some], memo)
+            acted_on = [_optimizer(one) for one in some]
+            acted_on += [more[name]] if name in more else []
+            self._groups[name] = _stand_ins(acted_on, memo)
             self.schedules[name] = [deepcopy(one, memo) for one in some]
         self._every = [one for some in self.schedules.values() for one in some]
         for one in self._every:
