@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -169,6 +169,35 @@ def test_long_runs_are_written_in_blocks(tmp_path: Path) -> None:
     trainer.add_hook(LedgerHook())
     trainer.run([float(number) for number in range(600)])
     assert records(tmp_path)["loss"].tolist() == list(range(600))
+
+
+class OnDevice(torch.Tensor):
+    """Stands for a tensor on a device; notes each time that its number is fetched."""
+
+    fetched: ClassVar[list[str]] = []
+    is_cpu = property(lambda _: False)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in ("item", "tolist", "cpu", "__float__", "numpy", "to"):
+            cls.fetched.append(name)
+        return super().__torch_function__(  # type: ignore[no-untyped-call]  # torch's
+            func, types, args, kwargs or {}
+        )
+
+
+def test_losses_on_a_device_are_fetched_in_blocks(tmp_path: Path) -> None:
+    """Once for 256 iterations, and once for the rest."""
+    OnDevice.fetched.clear()
+    trainer = echo_trainer(tmp_path)
+    trainer.add_hook(LedgerHook())
+    losses = [torch.tensor(float(one)).as_subclass(OnDevice) for one in range(300)]
+    trainer.run([{"loss": loss} for loss in losses])
+    assert OnDevice.fetched == ["tolist", "tolist"]
+    assert records(tmp_path)["loss"].tolist() == list(range(300))
 
 
 def test_mistakes_are_told(tmp_path: Path) -> None:
