@@ -1,5 +1,6 @@
 """Order of samples, the cursor that reads from any place, collation."""
 
+from engine.dataset.apart import draws_apart
 from engine.dataset.collate import count_samples, default_collate, pseudo_collate
 from engine.dataset.length import data_length
 from engine.dataset.loader import Cursor, LoaderCursor, ReplayCursor, open_cursor
@@ -12,11 +13,13 @@ from engine.dataset.order import (
 )
 from engine.dataset.sample_randomness import PlacedDataset, SampleRandomness
 from engine.dataset.sampler import DefaultSampler, InfiniteSampler
+from engine.dataset.worker_signals import LeaveSignals, signals_left
 
 __all__ = [
     "Cursor",
     "DefaultSampler",
     "InfiniteSampler",
+    "LeaveSignals",
     "LoaderCursor",
     "PlacedDataset",
     "ReplayCursor",
@@ -24,6 +27,7 @@ __all__ = [
     "count_samples",
     "data_length",
     "default_collate",
+    "draws_apart",
     "endless_indices",
     "global_position",
     "open_cursor",
@@ -31,4 +35,5 @@ __all__ = [
     "permutation",
     "pseudo_collate",
     "rank_indices",
+    "signals_left",
 ]

@@ -28,6 +28,7 @@ from engine.dataset.sample_randomness import (
     draws_nothing,
 )
 from engine.dataset.sampler import DefaultSampler, InfiniteSampler
+from engine.dataset.worker_signals import LeaveSignals, signals_left
 from engine.dist import get_dist_info
 from engine.errors import DataError, a_type
 from engine.state import derive_seed, fence, seed_host
@@ -184,7 +185,7 @@ class LoaderCursor:
             collate_fn=loader.collate_fn,
             pin_memory=loader.pin_memory,
             timeout=loader.timeout,
-            worker_init_fn=loader.worker_init_fn,
+            worker_init_fn=LeaveSignals(loader.worker_init_fn),
             multiprocessing_context=loader.multiprocessing_context,
             generator=torch.Generator(),
             prefetch_factor=loader.prefetch_factor,
@@ -341,7 +342,7 @@ class ReplayCursor:
         read, first = 0, []
         # Orders and workers' seeds are drawn with the first batch: from (seed, pass).
         # Later batches draw from training's generators, which skipping leaves alone.
-        with fence():
+        with fence(), signals_left(self._data):
             seed_host(derive_seed(self._seed, data_pass))
             items = iter(self._data)
             for item in islice(items, max(batch, 1)):

@@ -63,6 +63,8 @@ class CheckpointHook(Hook):
         filename_tmpl: Name with ``{}`` for the number; ``None``: ``epoch_{}.pth`` or
             ``iter_{}.pth``.
         save_begin: Epochs (or iterations) before the first save counts.
+        freeze_interval: Iterations between two copies that are kept in the host's
+            memory; the last one is written if an iteration fails. 0: none.
 
     Raises:
         ConfigError: Arguments are of the wrong kind or exclude each other.
@@ -85,6 +87,7 @@ class CheckpointHook(Hook):
         less_keys: Sequence[str] | None = None,
         filename_tmpl: str | None = None,
         save_begin: int = 0,
+        freeze_interval: int = 0,
     ) -> None:
         for name, value in (("interval", interval), ("save_begin", save_begin)):
             if not isinstance(value, int) or isinstance(value, bool):
@@ -107,6 +110,7 @@ class CheckpointHook(Hook):
         self.max_keep_ckpts = max_keep_ckpts
         self.save_last = save_last
         self.save_begin = save_begin
+        self.freeze_interval = freeze_interval
         self.filename_tmpl = filename_tmpl or (
             "epoch_{}.pth" if by_epoch else "iter_{}.pth"
         )
@@ -163,6 +167,8 @@ class CheckpointHook(Hook):
             CheckpointError: The folder cannot be written.
         """
         Store(self._folder(runner)).prove()
+        if self.freeze_interval != 0:
+            runner.trainer.rescue.freeze_each(self.freeze_interval)
 
     # -- when ---------------------------------------------------------------------
 
@@ -264,6 +270,10 @@ class CheckpointHook(Hook):
         old = self._best_names.get(metric)
         self._best_names[metric] = name
         return [] if old in (None, name) else [str(old)]
+
+    def folder(self, runner: RunContext) -> Path:
+        """Where its checkpoints lie."""
+        return self._folder(runner)
 
     def _folder(self, runner: RunContext) -> Path:
         if self.out_dir is None:

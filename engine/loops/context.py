@@ -10,6 +10,7 @@ from engine.errors import ContextError
 from engine.hooks import HookSet
 from engine.logging import build_logger
 from engine.loops.log_processor import LogProcessor
+from engine.loops.stops import Stops
 from engine.visualization import Visualizer
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class EngineContext:
         work_dir: Folder of the run's files.
         facilities: ``logger``, ``log_processor``, ``visualizer`` and whatever else
             hooks of the user's ask for, by name.
+        stops: What ends the run from outside; ``None``: signals.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class EngineContext:
         clock: Clock,
         work_dir: str | os.PathLike[str] = "work_dir",
         facilities: dict[str, Any] | None = None,
+        stops: Stops | None = None,
     ) -> None:
         self.state = state
         self.clock = clock
         self.work_dir = Path(work_dir)
         self.hook_set = HookSet(self)
         self.facilities = dict(facilities or {})
+        self.stops = Stops() if stops is None else stops
         # Training's generators while a validation draws from its own; else None.
         self.outer_randomness: dict[str, Any] | None = None
         self.trainer: Any = None
@@ -179,6 +183,14 @@ class EngineContext:
         path = Path(out_dir) / filename
         saved: Path = self._training("save_checkpoint").save_checkpoint(path, **options)
         return saved
+
+    def interrupt(self) -> None:
+        """Halt training at the next safe point; ``run()`` again goes on from there."""
+        self._training("interrupt").interrupt()
+
+    def checkpoint_meta(self) -> dict[str, Any]:
+        """Facts that the ``meta`` of each checkpoint has."""
+        return {}
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call a method of that name on each hook that has it, in order."""

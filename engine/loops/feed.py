@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -22,14 +23,22 @@ class Feed:
     Args:
         cursor: Reads from any place.
         progress: Says where the run is.
+        failed: Called when the data gives an error instead of a batch.
     """
 
     cursor: Cursor
     progress: Progress
+    failed: Callable[[], object]
 
     def __iter__(self) -> Iterator[Any]:
         """The batches that are left of the running pass."""
         done = self.progress
-        yield from self.cursor.read(done.data_pass, done.pass_batch)
+        try:
+            yield from self.cursor.read(done.data_pass, done.pass_batch)
+        except GeneratorExit:
+            raise
+        except BaseException:
+            self.failed()
+            raise
         if done.pass_batch:  # a pass of unknown length: its end is found here
             done.finish_pass()

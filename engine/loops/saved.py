@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from engine.events import Priority
     from engine.hooks import Hook
+    from engine.loops.rescue import Rescue
     from engine.state import RunState
 
 __all__ = ["SavedEngine"]
@@ -48,6 +49,7 @@ class SavedEngine(EventEngine):
         self.clock = Clock(self.run_state)
         self._resumed = False
         self._at_safe_point = True
+        self.rescue: Rescue
 
     def track(
         self,
@@ -152,19 +154,49 @@ class SavedEngine(EventEngine):
         Raises:
             CheckpointError: It could not be written.
         """
-        path = Path(path)
+        checkpoint = self.make_checkpoint(
+            meta=meta,
+            save_optimizer=save_optimizer,
+            save_param_scheduler=save_param_scheduler,
+        )
+        path = self.write_checkpoint(path, checkpoint)
+        if save_optimizer and save_param_scheduler:
+            self.rescue.saved(path, self.run_state.iteration, here=self._at_safe_point)
+        return path
+
+    def make_checkpoint(
+        self,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+    ) -> dict[str, Any]:
+        """What :meth:`save_checkpoint` writes; its tensors are the run's own."""
         checkpoint = capture(
             self.run_state,
             self.parts,
             self.context.hook_set,
-            meta=meta,
+            meta={**self.context.checkpoint_meta(), **(meta or {})},
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
             at_safe_point=self._at_safe_point
             and self.run_state.phase is not Phase.VALIDATING,
             randomness=self._training_randomness(),
         )
+        if self.run_state.phase is Phase.FAILED:  # what is saved of it is whole
+            checkpoint["engine"]["run_state"]["phase"] = Phase.TRAINING.value
+        if self.rescue.amending is not None:
+            self.rescue.amending.amend(checkpoint)
         self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
+        return checkpoint
+
+    def write_checkpoint(self, path: str | os.PathLike[str], checkpoint: Any) -> Path:
+        """Write what :meth:`make_checkpoint` gave, or a copy of it.
+
+        Raises:
+            CheckpointError: It could not be written.
+        """
+        path = Path(path)
         return Store(path.parent).write(path.name, checkpoint)
 
     def resume(
@@ -251,6 +283,7 @@ class SavedEngine(EventEngine):
         self._internal_run_generator = None
         self._dataloader_iter = None
         self._resumed = True
+        self.rescue.resumed(self.run_state.iteration)
 
 
 def _find(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from engine.dataset import count_samples, open_cursor
+from engine.dataset import count_samples, draws_apart, open_cursor
 from engine.errors import StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
@@ -17,7 +17,9 @@ from engine.loops.feed import Feed
 from engine.loops.interval import ValidationPlan
 from engine.loops.optimizer_steps import watch_optimizers
 from engine.loops.requests import Requests
+from engine.loops.rescue import Rescue
 from engine.loops.saved import SavedEngine
+from engine.loops.stops import Halt, Stops
 from engine.loops.validation import Validations
 from engine.state import (
     DueKind,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from engine.dataset import Cursor, SampleRandomness
     from engine.loops.evaluate import EvalEngine
-    from engine.state import RunState
+    from engine.state import Due, RunState
 
 __all__ = ["TrainEngine"]
 
@@ -58,7 +60,14 @@ class TrainEngine(Driven, SavedEngine):
             worker loads it.
         facilities: ``logger``, ``log_processor``, ``visualizer``, or what else hooks
             find on their ``runner``, by name.
+        handle_signals: Whether SIGTERM, SIGINT and SIGUSR1 stop the run at the next
+            safe point: it is saved, and ``run()`` raises ``RunInterrupted``.
+        max_seconds: How long ``run()`` may take: at the first safe point after that it
+            is stopped likewise. ``None``: as long as it needs.
         context: What hooks get as ``runner``; ``None`` makes one.
+
+    Raises:
+        ConfigError: ``max_seconds`` is no number above 0.
     """
 
     def __init__(
@@ -69,18 +78,29 @@ class TrainEngine(Driven, SavedEngine):
         work_dir: str | os.PathLike[str] = "work_dir",
         randomness: SampleRandomness = "sample",
         facilities: Mapping[str, Any] | None = None,
+        handle_signals: bool = True,
+        max_seconds: float | None = None,
         context: Any = None,
     ) -> None:
         super().__init__(step, state, context)
         if context is None:
             self.context = EngineContext(
-                self.run_state, self.clock, work_dir, dict(facilities or {})
+                self.run_state,
+                self.clock,
+                work_dir,
+                dict(facilities or {}),
+                Stops(handle_signals=handle_signals, max_seconds=max_seconds),
             )
             self.context.trainer = self
             self.context.hook_set.connect("train", self.bus)
         self._randomness: SampleRandomness = randomness
         self._validations = Validations(self.run_state, self.clock)
         self._requests = Requests()
+        self.rescue = Rescue(self)
+        # Whether the loop turns, and whether reading its data has failed.
+        self._turns = self._unread = self._reads_apart = False
+        if self.context.stops.max_seconds is not None:
+            self.bus.add("SAFE_POINT", self._look_at_clock, priority=0, args=())
         self._paused: dict[str, Any] = {}
         # Of a run that a loop of the user's drives.
         self._halted = self._announced = self._completed = False
@@ -203,7 +223,7 @@ class TrainEngine(Driven, SavedEngine):
             self._check_same_bounds(max_epochs, max_iters)
             with self.leading():
                 self.run_state.move(Phase.TRAINING)
-                with self._failures_described():
+                with self._turning():
                     self._go_on()
                     self._turn()
             return self.state
@@ -215,7 +235,7 @@ class TrainEngine(Driven, SavedEngine):
             return self.state
         with self.leading():
             self._begin()
-            with self._failures_described():
+            with self._turning():
                 self._turn()
         return self.state
 
@@ -260,7 +280,7 @@ class TrainEngine(Driven, SavedEngine):
                 self._begin()
                 self.should_terminate = self.should_terminate_single_epoch = False
                 self._announced = self._completed = False
-            with self._failures_described():
+            with self._turning():
                 self.driving = True
                 try:
                     if going_on:
@@ -337,6 +357,7 @@ class TrainEngine(Driven, SavedEngine):
                 max_epochs = 1
         cursor = self._open_cursor(data)
         self.run_state.check_data(cursor.length, cursor.batch_size)
+        self._reads_apart = draws_apart(data, self._randomness)
         if epoch_length is None:
             epoch_length = cursor.length or limits.epoch_length
         self.run_state.set_limits(
@@ -353,7 +374,7 @@ class TrainEngine(Driven, SavedEngine):
         self.run_state.data_shape = [cursor.length, cursor.batch_size]
         self._batch_size = cursor.batch_size
         self._last_batch_size = cursor.last_batch_size
-        self.state.dataloader = Feed(cursor, self.run_state.progress)
+        self.state.dataloader = Feed(cursor, self.run_state.progress, self._on_unread)
 
     def _count_window(self) -> None:
         """Tell an optimizer wrapper where in its accumulation window the run is."""
@@ -368,25 +389,33 @@ class TrainEngine(Driven, SavedEngine):
                 self.parts.load_counts(counted, self.run_state.iteration)
 
     @contextmanager
-    def _failures_described(self) -> Iterator[None]:
-        """While the body trains: watch the optimizers, tell how far it came."""
+    def _turning(self) -> Iterator[None]:
+        """While the body trains: watch the optimizers, know that it does."""
         state = self.run_state
-        try:
-            with watch_optimizers(self.parts, state.progress, self.bus, self.context):
-                yield
-        except BaseException as error:
-            error.add_note(self._describe_failure())
-            raise
+        self._turns, self._unread = True, False
+        with watch_optimizers(self.parts, state.progress, self.bus, self.context):
+            yield
+        self._turns = False
         if not self._suspended:
             state.move(Phase.FINISHED)
 
-    def _describe_failure(self) -> str:
-        state = self.run_state
-        return (
-            f"the run failed while {state.phase.value}, after {state.iteration} "
-            f"iterations ({state.epoch} epochs and {state.epoch_iteration} iterations)."
-            " Nothing is saved from an iteration that failed; resume from the newest "
-            "checkpoint."
+    def _on_unread(self) -> None:
+        """Reading the data gave an error."""
+        self._unread = True
+
+    def _after_failure(self, error: BaseException) -> None:
+        if not self._turns:
+            return  # it had not begun, or was done
+        self._turns = False
+        # What runs between a safe point and a batch would run again after a resume.
+        between = ("GET_BATCH_STARTED", "DATALOADER_STOP_ITERATION")
+        untouched = all(self.bus.dispatcher(event).run is None for event in between)
+        self.rescue.after(
+            error,
+            while_reading=self._unread
+            and self._reads_apart
+            and self._at_safe_point
+            and untouched,
         )
 
     # -- driven by a loop of the user's ------------------------------------------
@@ -550,6 +579,13 @@ class TrainEngine(Driven, SavedEngine):
         else:
             self.run_state.stop_reason = None
 
+    def _halt_soon(self) -> None:
+        self._requests.halt_for(None)
+
+    def _look_at_clock(self) -> None:
+        if self.context.stops.time_is_over:
+            self._requests.halt_for(None)
+
     # -- events ------------------------------------------------------------------
 
     def _place(self) -> str:
@@ -564,6 +600,8 @@ class TrainEngine(Driven, SavedEngine):
     def _on_started(self) -> None:
         state = self.run_state
         self._requests.clear(state)
+        if self.context.stops.asked:  # while weights were loaded
+            self._halt_soon()
         self._at_safe_point = False
         self._run_handlers("STARTED")
         first, state.started = not state.started, True
@@ -587,6 +625,8 @@ class TrainEngine(Driven, SavedEngine):
     def _on_epoch_started(self) -> None:
         if self.run_state.epoch_iteration:  # Ignite fires it again after a resume
             return
+        # Until its first batch is trained on: a resume would fire the event again.
+        self._at_safe_point = self.bus.dispatcher("EPOCH_STARTED").run is None
         self._run_handlers("EPOCH_STARTED")
         if self._requests.terminate:  # no batch was read yet: a safe point as well
             self._requests.settle(self.run_state)
@@ -660,17 +700,23 @@ class TrainEngine(Driven, SavedEngine):
         self._safe_point()
 
     def _on_interrupt(self) -> None:
+        stops = self.context.stops
         (signal,) = self._requests.interrupt or (None,)
-        self._requests.interrupt = None
+        forced = self._requests.forced
+        self._requests.interrupt, self._requests.forced = None, False
         self._paused = capture_randomness()  # others may draw before it goes on
         self.run_state.move(Phase.INTERRUPTED)
-        self.bus.fire("INTERRUPT", self.context, signal)
+        self.bus.fire("INTERRUPT", self.context, stops.signal if forced else signal)
+        if forced:
+            stops.halted = True
+            stops.path = self.rescue.keep()
 
     # -- safe points -------------------------------------------------------------
 
     def _safe_point(self) -> None:
         """Between iterations: pay what is due, then stop if that was asked for."""
         self._at_safe_point = True
+        self.rescue.moved_on()
         if self._dispatch_safe_point.run is not None:
             self._dispatch_safe_point.run((self.context,), self.run_state.iteration)
         self._pay_dues()
@@ -685,17 +731,37 @@ class TrainEngine(Driven, SavedEngine):
             due = state.due[0]
             if due.kind is DueKind.VALIDATION and self._requests.halts(state):
                 break  # it stays owed
-            pay(due, state, self._validations, self.context)
+            if not self._pay(due):
+                break
             if self._requests.pending:  # a handler of a validation asked for it
                 self._requests.settle(state)
         if self._requests.pending:
             self._heed()
+
+    def _pay(self, due: Due) -> bool:
+        """Pay one due; returns whether it is paid, or was left because of a stop."""
+        try:
+            with self.rescue.paying(), self.context.stops.leaving():
+                pay(due, self.run_state, self._validations, self.context)
+        except Halt:
+            self.rescue.left()
+            self._requests.halt_for(None)
+            return False
+        if due.kind is DueKind.SAVE:
+            self.rescue.file.retire()
+        else:
+            self.rescue.moved_on()
+        return True
 
     def _heed(self) -> None:
         """Hand to Ignite's loop what was asked for and takes effect here."""
         state, requests = self.run_state, self._requests
         if requests.halts(state):
             self.should_interrupt = True
+            if (
+                requests.forced and state.due
+            ):  # what else was asked for takes effect when that is paid
+                return
         if requests.terminate:
             self.should_terminate = requests.terminate
         elif requests.stops_now(state):
@@ -706,5 +772,7 @@ class TrainEngine(Driven, SavedEngine):
         elif requests.end_epoch:
             self.should_terminate_single_epoch = requests.end_epoch
         requests.end_epoch = False
-        stops = state.stop_reason is not None
-        requests.pending = stops or requests.interrupt is not None
+        # Not by one assignment: a signal may come between the two halves of it.
+        requests.pending = False
+        if state.stop_reason is not None or requests.interrupt is not None:
+            requests.pending = True

@@ -90,7 +90,10 @@ class Runner(RunnerBuilders):
         launcher: How the processes were started: ``"none"``, this one by hand.
         env_cfg: Settings of the process: ``cudnn_benchmark``, ``mp_cfg``
             (``mp_start_method``, ``opencv_num_threads``), ``dist_cfg`` (``backend``,
-            ``timeout``), ``resource_limit`` (open files).
+            ``timeout``), ``resource_limit`` (open files), ``handle_signals`` (whether
+            SIGTERM, SIGINT and SIGUSR1 stop the run in good order), ``max_seconds``
+            (after which it is stopped likewise; counted in each process from the call
+            of ``train()``).
         log_processor: Formats log lines; an object or a spec.
         log_level: Lowest level that is logged.
         visualizer: Writes scalars; an object or a spec.
@@ -254,6 +257,7 @@ class Runner(RunnerBuilders):
             ConfigError: Parts for training are missing or cannot be built.
             ModelError: The model lacks a step that is needed.
             CheckpointError: What is to be loaded cannot be.
+            RunInterrupted: A signal came, or the time is over; the state is saved.
         """
         require_group("train", self.parts.given)
         require_step(self.model, "train_step")
@@ -280,6 +284,7 @@ class Runner(RunnerBuilders):
         Raises:
             ConfigError: Parts for validation are missing or cannot be built.
             ModelError: The model lacks ``val_step``.
+            RunInterrupted: A signal came, or the time is over.
         """
         require_group("val", self.parts.given)
         require_step(self.model, "val_step")
@@ -301,6 +306,7 @@ class Runner(RunnerBuilders):
         Raises:
             ConfigError: Parts for testing are missing or cannot be built.
             ModelError: The model lacks ``test_step``.
+            RunInterrupted: A signal came, or the time is over.
         """
         require_group("test", self.parts.given)
         require_step(self.model, "test_step")
@@ -433,6 +439,13 @@ class Runner(RunnerBuilders):
         """End training after the running epoch, or iteration if bounded by those."""
         self.trainer.stop(reason)
 
+    def interrupt(self) -> None:
+        """Halt training at the next safe point; ``train()`` again goes on from there.
+
+        Nothing is saved, and ``train()`` returns.
+        """
+        self.trainer.interrupt()
+
     def owe(self, kind: DueKind, owner: object, name: str = "") -> None:
         """Ask for something to be done at the next safe point, by ``owner.pay``."""
         self.state.owe(kind, self.hook_set.name_of(owner), name)
@@ -464,12 +477,13 @@ class Runner(RunnerBuilders):
         del by_epoch
         return self.trainer.save_checkpoint(
             Path(out_dir) / filename,
-            meta={**self._meta(), **(meta or {})},
+            meta=meta,
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
         )
 
-    def _meta(self) -> dict[str, Any]:
+    def checkpoint_meta(self) -> dict[str, Any]:
+        """Facts that the ``meta`` of each checkpoint has."""
         loader = getattr(self.parts.train_loop, "dataloader", None)
         dataset = getattr(loader, "dataset", None)
         return {
