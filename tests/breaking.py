@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define, field, frozen
@@ -11,7 +12,6 @@ from engine import CheckpointHook, Hook, Priority
 from tests.runs import Recorder, RunPlan, Samples, Spread, make_runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from engine import Runner

@@ -1,6 +1,7 @@
 """Hooks: objects with methods for events, and those that come with the engine."""
 
 from engine.hooks.checkpoint import CheckpointHook
+from engine.hooks.early_stopping import EarlyStoppingHook
 from engine.hooks.ema import EMAHook
 from engine.hooks.hook import Hook
 from engine.hooks.hook_set import HookRecord, HookSet
@@ -17,6 +18,7 @@ __all__ = [
     "CheckpointHook",
     "DistSamplerSeedHook",
     "EMAHook",
+    "EarlyStoppingHook",
     "Hook",
     "HookNameWarning",
     "HookRecord",
