@@ -7,6 +7,7 @@ from engine.hooks.hook import Hook
 from engine.hooks.hook_set import HookRecord, HookSet
 from engine.hooks.iter_timer import IterTimerHook
 from engine.hooks.logger import LoggerHook
+from engine.hooks.nan_guard import NanGuardHook
 from engine.hooks.param_scheduler import ParamSchedulerHook
 from engine.hooks.points import POINTS, Point
 from engine.hooks.runtime_info import RuntimeInfoHook
@@ -25,6 +26,7 @@ __all__ = [
     "HookSet",
     "IterTimerHook",
     "LoggerHook",
+    "NanGuardHook",
     "ParamSchedulerHook",
     "Point",
     "RuntimeInfoHook",

@@ -98,6 +98,14 @@ class Rescue:
             return self._here  # a regular one holds it
         return self._write(rewind)
 
+    def save_now(self) -> Path:
+        """Save between regular checkpoints, from a hook's ``pay()``.
+
+        Raises:
+            CheckpointError: It could not be written.
+        """
+        return self._write(None)
+
     def _write(self, rewind: Rewind | None) -> Path:
         self.amending = rewind
         try:

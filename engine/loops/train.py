@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from engine.checkpoint import Store
 from engine.dataset import count_samples, draws_apart, open_cursor
-from engine.errors import StateError
+from engine.errors import NonFiniteError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.dues import pay
 from engine.loops.evaluate import check_has_batches
 from engine.loops.feed import Feed
 from engine.loops.interval import ValidationPlan
+from engine.loops.left_out import RollBack, nothing_left
 from engine.loops.optimizer_steps import watch_optimizers
 from engine.loops.requests import Requests
 from engine.loops.rescue import Rescue
@@ -34,6 +36,7 @@ from engine.state import (
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from ignite.engine import State
 
@@ -99,6 +102,7 @@ class TrainEngine(Driven, SavedEngine):
         self.rescue = Rescue(self)
         # Whether the loop turns, and whether reading its data has failed.
         self._turns = self._unread = self._reads_apart = False
+        self._read: tuple[Any, int | None] = ((), None)  # what _open was given
         if self.context.stops.max_seconds is not None:
             self.bus.add("SAFE_POINT", self._look_at_clock, priority=0, args=())
         self._paused: dict[str, Any] = {}
@@ -223,9 +227,7 @@ class TrainEngine(Driven, SavedEngine):
             self._check_same_bounds(max_epochs, max_iters)
             with self.leading():
                 self.run_state.move(Phase.TRAINING)
-                with self._turning():
-                    self._go_on()
-                    self._turn()
+                self._turn_to_the_end(going_on=True)
             return self.state
         if data is None:
             data = self._no_data(epoch_length)
@@ -235,9 +237,110 @@ class TrainEngine(Driven, SavedEngine):
             return self.state
         with self.leading():
             self._begin()
-            with self._turning():
-                self._turn()
+            self._turn_to_the_end()
         return self.state
+
+    def _turn_to_the_end(self, *, going_on: bool = False) -> None:
+        """Let Ignite's loop run until it ends or is interrupted, through rollbacks."""
+        while True:
+            try:
+                with self._turning():
+                    if going_on:
+                        self._go_on()
+                    self._turn()
+            except RollBack as asked:
+                self._go_back(asked)
+                going_on = False
+            else:
+                return
+
+    def roll_back(
+        self, batches: Iterable[tuple[int, int]], *, before: int, reason: str
+    ) -> None:
+        """Go back to the newest good checkpoint, and leave batches out from now on.
+
+        Does not return: the run goes on from the checkpoint. What is left out is part
+        of the run's state, so each resume leaves it out too.
+
+        Args:
+            batches: Pairs of a pass over the data and a batch in it.
+            before: The checkpoint is one of at most so many iterations.
+            reason: Why, for the log.
+
+        Raises:
+            StateError: Nothing trains now, or a loop of the user's drives it.
+        """
+        if not self._turns or self.driving:
+            message = f"the run cannot go back here ({reason}): no loop of ours turns"
+            raise StateError(message)
+        asked = RollBack(reason)
+        asked.batches = [[*pair] for pair in batches]
+        asked.before, asked.reason = before, reason
+        raise asked
+
+    def _go_back(self, asked: RollBack) -> None:
+        state = self.run_state
+        left_out = sorted([*state.left_out, *asked.batches])
+        rollbacks, seconds = state.rollbacks + 1, state.elapsed_seconds
+        path, checkpoint = self._good_before(asked)
+        if state.phase is Phase.TRAINING:
+            state.move(Phase.INTERRUPTED)
+        self.resume_from(checkpoint)
+        state.left_out, state.rollbacks = left_out, rollbacks
+        state.elapsed_seconds = max(seconds, state.elapsed_seconds)
+        done = state.progress
+        if self._pass_length and nothing_left(
+            left_out, done.data_pass, done.pass_batch, self._pass_length
+        ):
+            if done.pass_batch == 0:
+                message = f"{asked.reason}: all batches of pass {done.data_pass} were"
+                raise NonFiniteError(message)
+            done.finish_pass()
+            state.epoch_cut = "end" if self._passes_are_epochs() else ""
+        self.context.logger.warning(
+            "rolled_back",
+            line=f"{asked.reason}: back to {path} ({state.iteration} iterations). Left "
+            f"out from now on (pass, batch): {asked.batches}",
+            path=str(path),
+            iteration=state.iteration,
+            left_out=asked.batches,
+        )
+        data, epoch_length = self._read
+        limits = state.limits
+        self._open(data, limits.max_epochs, limits.max_iters, epoch_length)
+        self._count_window()
+        self._begin()
+
+    def _good_before(self, asked: RollBack) -> tuple[Path, dict[str, Any]]:
+        folder = self.rescue.file.folder
+        found = Store(folder).newest_good()
+        if found is None or found[1]["meta"]["iter"] > asked.before:
+            newest = "none" if found is None else str(found[0])
+            message = (
+                f"{asked.reason}, and {folder} holds no checkpoint from before it (the "
+                f"newest: {newest}), so the run cannot go back. Save more often."
+            )
+            raise NonFiniteError(message)
+        return found[0], found[1]
+
+    def _end_shorter_pass(self) -> None:
+        """After an iteration of a run that leaves batches out: end what is over."""
+        state = self.run_state
+        done = state.progress
+        if done.pass_batch:
+            length = self._pass_length
+            if not length or not nothing_left(
+                state.left_out, done.data_pass, done.pass_batch, length
+            ):
+                return
+            done.finish_pass()
+        limit = state.limits.epoch_length or 0
+        if self._passes_are_epochs() and done.epoch_iteration < limit:
+            self.terminate_epoch()
+
+    def _passes_are_epochs(self) -> bool:
+        limits = self.run_state.limits
+        return limits.max_iters is None and limits.epoch_length == self._pass_length
 
     @contextmanager
     def driven(
@@ -357,6 +460,7 @@ class TrainEngine(Driven, SavedEngine):
                 max_epochs = 1
         cursor = self._open_cursor(data)
         self.run_state.check_data(cursor.length, cursor.batch_size)
+        self._read = (data, epoch_length)
         self._reads_apart = draws_apart(data, self._randomness)
         if epoch_length is None:
             epoch_length = cursor.length or limits.epoch_length
@@ -374,7 +478,10 @@ class TrainEngine(Driven, SavedEngine):
         self.run_state.data_shape = [cursor.length, cursor.batch_size]
         self._batch_size = cursor.batch_size
         self._last_batch_size = cursor.last_batch_size
-        self.state.dataloader = Feed(cursor, self.run_state.progress, self._on_unread)
+        state = self.run_state
+        self.state.dataloader = Feed(
+            cursor, state.progress, state.left_out, cursor.length, self._on_unread
+        )
 
     def _count_window(self) -> None:
         """Tell an optimizer wrapper where in its accumulation window the run is."""
@@ -382,6 +489,7 @@ class TrainEngine(Driven, SavedEngine):
         if count is not None:
             length = self.clock.epoch_length or 0
             total = length * (self.clock.max_epochs or 0)
+            total -= self.run_state.iterations_left_out
             # A model may use it more or less often than once an iteration.
             counted = self.parts.counts() if self.run_state.started else None
             count(self.parts.model, self.run_state.iteration, total or -1)
@@ -653,6 +761,8 @@ class TrainEngine(Driven, SavedEngine):
         elif done.pass_batch + 1 == self._pass_length:
             samples = self._last_batch_size
         done.finish_iteration(samples, self._pass_length)
+        if state.left_out:
+            self._end_shorter_pass()
         if done.iteration == self._validations.next_iteration:
             self._validations.after_iteration()
         run = self._dispatch_completed.run

@@ -38,11 +38,11 @@ def ends_after(hook: Any, values: list[float]) -> tuple[int, Any, Any]:
     runner = types.SimpleNamespace(train_loop=loop, logger=Silent(), state=state)
     runner.stop = lambda _: setattr(loop, "stop_training", True)
     hook.before_run(runner)
-    for count, value in enumerate(values, start=1):
-        hook.after_val_epoch(runner, {"acc": value})
-        if loop.stop_training:
-            break
-    return count, hook.wait_count, repr(float(hook.best_score))
+    taken = 0
+    while taken < len(values) and not loop.stop_training:
+        hook.after_val_epoch(runner, {"acc": values[taken]})
+        taken += 1
+    return taken, hook.wait_count, repr(float(hook.best_score))
 
 
 def settings(chance: random.Random) -> dict[str, Any]:
