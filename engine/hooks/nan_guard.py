@@ -116,11 +116,11 @@ class NanGuardHook(Hook):
                     "one of your own cannot be led back. Use 'skip' or 'stop'."
                 )
                 raise ConfigError(message)
-            if not runner.state.started:
+            if not runner.state.started or runner.trainer.rescue.file.newest is None:
                 runner.owe(DueKind.SAVE, self)
 
     def pay(self, runner: RunContext, due: Due) -> None:
-        """Save the run's beginning, to go back to until there is a checkpoint."""
+        """Save where the run begins, to go back to until there is a checkpoint."""
         del due
         runner.trainer.rescue.save_now()
 

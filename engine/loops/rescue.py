@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from engine.checkpoint import HostCopy
-from engine.errors import ConfigError
+from engine.errors import ConfigError, NonFiniteError
 from engine.events import Events, Priority
 from engine.loops.rewind import Rewind
 from engine.loops.stop_file import StopFile
@@ -127,8 +127,9 @@ class Rescue:
         rewind, self._before_due = self._before_due, None
         parts = self._trainer.parts
         tracked = (parts.model, parts.optimizer) != (None, None) or parts.others
+        ruined = isinstance(error, NonFiniteError)  # whole, and worth nothing
         try:
-            if tracked and (rewind is not None or while_reading):
+            if tracked and not ruined and (rewind is not None or while_reading):
                 path = self._here
                 if path is None or path != self.file.newest:
                     path = self._write(rewind)
