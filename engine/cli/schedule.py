@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from engine.build import (
-    at,
     build_dataloader,
     build_model,
     build_optim_wrapper,
     build_param_schedulers,
-    located,
     unwrap,
 )
 from engine.cli.config_file import load_config
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from engine.config import Config
+    from engine.config import Config, at, located
 
 __all__ = ["plan", "run"]
 
