@@ -170,7 +170,7 @@ class OptimWrapperDict(OptimWrapper):
             one.load_state_dict(state_dict[name])
 
     def gradient_state(self) -> Any:
-        """The gradients of each open window, by name; ``None`` if none is open."""
+        """The gradients that each has, by name; ``None`` if none has any."""
         found = {name: one.gradient_state() for name, one in self.items()}
         return None if all(one is None for one in found.values()) else found
 

@@ -289,15 +289,18 @@ class OptimWrapper:
             self.base_param_settings.update(base, params=[])
 
     def gradient_state(self) -> list[Tensor | None] | None:
-        """The gradients of an open window, which no optimizer's state holds.
+        """The gradients that the next backward adds to; no optimizer's state holds them.
+
+        Those of an open window, and those that another optimizer's loss has left, or a
+        step without :meth:`zero_grad`.
 
         Returns:
             One detached copy per parameter, in the order of ``param_groups`` (``None``
-            for a parameter without gradient); ``None`` if no window is open.
+            for a parameter without gradient); ``None`` if no parameter has one.
         """
-        if self.should_update():
-            return None
         grads = [parameter.grad for parameter in self._parameters()]
+        if all(grad is None for grad in grads):
+            return None
         return [None if grad is None else grad.detach().clone() for grad in grads]
 
     def load_gradient_state(self, state: Sequence[Tensor | None] | None) -> None:
