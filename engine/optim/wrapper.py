@@ -289,7 +289,7 @@ class OptimWrapper:
             self.base_param_settings.update(base, params=[])
 
     def gradient_state(self) -> list[Tensor | None] | None:
-        """The gradients that the next backward adds to; no optimizer's state holds them.
+        """The gradients that the next backward adds to, which no other state holds.
 
         Those of an open window, and those that another optimizer's loss has left, or a
         step without :meth:`zero_grad`.

@@ -207,7 +207,9 @@ def test_the_truncated_normal_is_one() -> None:
     trunc_normal_init(layer, mean=0.1, std=0.7, a=-1, b=0.5, bias=3)
     torch.manual_seed(0)
     drawn = torch.rand(50, 100).double()
-    normal = torch.distributions.Normal(0.1, torch.tensor(0.7, dtype=torch.float64))
+    normal: Any = torch.distributions.Normal(
+        0.1, torch.tensor(0.7, dtype=torch.float64)
+    )
     low, high = normal.cdf(torch.tensor(-1.0)), normal.cdf(torch.tensor(0.5))
     expected = normal.icdf(low + drawn * (high - low))
     torch.testing.assert_close(layer.weight.double(), expected, rtol=0, atol=1e-5)
