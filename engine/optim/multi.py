@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.errors import OptimizerError, a_type
+from engine.optim.base_wrapper import BaseOptimWrapper
 from engine.optim.wrapper import OptimWrapper
 from engine.registry import OPTIM_WRAPPERS
 
@@ -43,7 +44,7 @@ class OptimWrapperDict(OptimWrapper):
             msg = "OptimWrapperDict: give at least one optimizer wrapper, by name."
             raise OptimizerError(msg)
         for name, one in optim_wrapper_dict.items():
-            if not isinstance(one, OptimWrapper):
+            if not isinstance(one, BaseOptimWrapper):
                 msg = (
                     f"OptimWrapperDict: {name!r} is {a_type(one)}, not an "
                     "OptimWrapper. Wrap each optimizer: OptimWrapper(optimizer)."

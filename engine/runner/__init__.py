@@ -10,6 +10,8 @@ from engine.loops import (
     TestLoop,
     ValLoop,
 )
+from engine.model import turn_on_activation_checkpointing
+from engine.optim import autocast
 from engine.runner.fast_dev_run import fast_dev_run
 from engine.runner.runner import Runner
 from engine.state import set_random_seed
@@ -23,10 +25,12 @@ __all__ = [
     "Runner",
     "TestLoop",
     "ValLoop",
+    "autocast",
     "fast_dev_run",
     "find_latest_checkpoint",
     "get_priority",
     "load_checkpoint",
     "load_state_dict",
     "set_random_seed",
+    "turn_on_activation_checkpointing",
 ]

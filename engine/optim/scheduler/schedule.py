@@ -13,7 +13,7 @@ import structlog
 from torch.optim import Optimizer
 
 from engine.errors import ScheduleError, a_type, did_you_mean
-from engine.optim.wrapper import OptimWrapper
+from engine.optim.base_wrapper import BaseOptimWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ class _ParamScheduler(ABC):
 
     def __init__(
         self,
-        optimizer: Optimizer | OptimWrapper,
+        optimizer: Optimizer | BaseOptimWrapper,
         param_name: str,
         begin: int = 0,
         end: int = END,
@@ -75,7 +75,7 @@ class _ParamScheduler(ABC):
         verbose: bool = False,
     ) -> None:
         where = type(self).__name__
-        if not isinstance(optimizer, Optimizer | OptimWrapper):
+        if not isinstance(optimizer, Optimizer | BaseOptimWrapper):
             msg = (
                 f"{where}: optimizer is {a_type(optimizer)}, neither a "
                 "torch.optim.Optimizer nor an OptimWrapper. Build it first."
@@ -344,8 +344,10 @@ def to_iterations(epochs: int, by_epoch: bool, epoch_length: int | None) -> int:
     return epochs * epoch_length
 
 
-def _name(optimizer: Optimizer | OptimWrapper) -> str:
-    inner = optimizer.optimizer if isinstance(optimizer, OptimWrapper) else optimizer
+def _name(optimizer: Optimizer | BaseOptimWrapper) -> str:
+    inner = (
+        optimizer.optimizer if isinstance(optimizer, BaseOptimWrapper) else optimizer
+    )
     return type(inner).__name__
 
 
