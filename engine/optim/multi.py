@@ -44,7 +44,9 @@ class OptimWrapperDict(OptimWrapper):
             msg = "OptimWrapperDict: give at least one optimizer wrapper, by name."
             raise OptimizerError(msg)
         for name, one in optim_wrapper_dict.items():
-            if not isinstance(one, BaseOptimWrapper):
+            if isinstance(one, OptimWrapperDict) or not isinstance(
+                one, BaseOptimWrapper
+            ):
                 msg = (
                     f"OptimWrapperDict: {name!r} is {a_type(one)}, not an "
                     "OptimWrapper. Wrap each optimizer: OptimWrapper(optimizer)."

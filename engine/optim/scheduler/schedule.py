@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from engine.errors import ScheduleError, a_type, did_you_mean
 from engine.optim.base_wrapper import BaseOptimWrapper
+from engine.optim.multi import OptimWrapperDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ __all__ = [
     "END",
     "_ParamScheduler",
     "check_numbers",
+    "check_optimizer",
     "check_steps",
     "steps_between",
     "to_iterations",
@@ -75,12 +77,7 @@ class _ParamScheduler(ABC):
         verbose: bool = False,
     ) -> None:
         where = type(self).__name__
-        if not isinstance(optimizer, Optimizer | BaseOptimWrapper):
-            msg = (
-                f"{where}: optimizer is {a_type(optimizer)}, neither a "
-                "torch.optim.Optimizer nor an OptimWrapper. Build it first."
-            )
-            raise ScheduleError(msg)
+        check_optimizer(where, optimizer)
         check_steps(where, begin=begin, end=end)
         if not 0 <= begin < end:
             msg = (
@@ -280,6 +277,23 @@ class _ParamScheduler(ABC):
                 )
                 raise ScheduleError(msg)
         return [group[key] for group in self.optimizer.param_groups]
+
+
+def check_optimizer(where: str, optimizer: Any) -> None:
+    """Raise ScheduleError unless a schedule can act on it."""
+    if not isinstance(optimizer, Optimizer | BaseOptimWrapper):
+        msg = (
+            f"{where}: optimizer is {a_type(optimizer)}, neither a "
+            "torch.optim.Optimizer nor an OptimWrapper. Build it first."
+        )
+        raise ScheduleError(msg)
+    if isinstance(optimizer, OptimWrapperDict):
+        names = ", ".join(map(repr, optimizer))
+        msg = (
+            f"{where}: optimizer is several, {names}: make a schedule for each, "
+            f"as of optim_wrapper[{next(iter(optimizer))!r}]."
+        )
+        raise ScheduleError(msg)
 
 
 def check_numbers(where: str, **values: Any) -> None:
