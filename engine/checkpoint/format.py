@@ -11,7 +11,7 @@
       format             1
       run_state          RunState.state_dict()
       randomness         the global generators
-      gradients          those of an open accumulation window, or None
+      gradients          what the next backward adds to, or None
       evaluating         names of modules in evaluation mode
       hooks              state of each hook by unique name
       parts              state of everything else that is tracked, by unique name

@@ -12,6 +12,7 @@ from attrs import define, field
 
 from engine.checkpoint.buffers import UnsavedBuffers
 from engine.errors import CheckpointError, a_type
+from engine.optim import OptimWrapperDict
 from engine.state import GeneratorState
 from engine.typing import Stateful
 
@@ -152,11 +153,12 @@ class Parts:
                 schedule.load_state_dict(state)
 
     def gradients(self, iteration: int) -> Any:
-        """Gradients of an open accumulation window; ``None`` outside one.
+        """Gradients that the next backward adds to; ``None`` if there are none.
 
         Args:
             iteration: Iterations finished. A bare optimizer that did not step in the
-                last of them is inside a window of the user's own.
+                last of them is inside a window of the user's own; if it did, what is
+                left is zeroed before the next backward.
         """
         state = getattr(self.optimizer, "gradient_state", None)
         if state is not None:
@@ -207,7 +209,7 @@ class Parts:
 def _unwrap(optimizer: Any) -> Iterator[torch.optim.Optimizer]:
     if isinstance(optimizer, torch.optim.Optimizer):
         yield optimizer
-    elif isinstance(optimizer, Mapping):
+    elif isinstance(optimizer, Mapping | OptimWrapperDict):
         for one in optimizer.values():
             yield from _unwrap(one)
     elif hasattr(optimizer, "optimizer"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from engine.optim.accumulation import ends_window, optimizer_steps, window_length
-from engine.optim.amp import AmpOptimWrapper
+from engine.optim.amp import AmpOptimWrapper, autocast
+from engine.optim.base_wrapper import BaseOptimWrapper
+from engine.optim.build_wrapper import build_optim_wrapper
 from engine.optim.constructor import DefaultOptimWrapperConstructor
 from engine.optim.multi import OptimWrapperDict
 from engine.optim.optimizers import register_torch_optimizers
@@ -47,9 +49,13 @@ from engine.optim.scheduler import (
 )
 from engine.optim.wrapper import OptimWrapper
 from engine.optim.zero import ZeroRedundancyOptimizer
+from engine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
 __all__ = [
+    "OPTIMIZERS",
+    "OPTIM_WRAPPER_CONSTRUCTORS",
     "AmpOptimWrapper",
+    "BaseOptimWrapper",
     "ConstantLR",
     "ConstantMomentum",
     "ConstantParamScheduler",
@@ -88,6 +94,8 @@ __all__ = [
     "TorchSchedule",
     "ZeroRedundancyOptimizer",
     "_ParamScheduler",
+    "autocast",
+    "build_optim_wrapper",
     "ends_window",
     "lr_ratio",
     "optimizer_steps",

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.amp import GradScaler, autocast
+from torch.amp import GradScaler
 
 from engine.errors import OptimizerError, a_type
 from engine.optim.wrapper import NO_CONTEXT, OptimWrapper, check_loss
@@ -17,11 +17,35 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-__all__ = ["AmpOptimWrapper"]
+__all__ = ["AmpOptimWrapper", "autocast"]
 
 _DTYPES = {
     name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")
 }
+
+
+def autocast(
+    device_type: str | None = None,
+    dtype: torch.dtype | None = None,
+    enabled: bool = True,
+    cache_enabled: bool | None = None,
+) -> AbstractContextManager[Any]:
+    """``torch.autocast`` on the device that runs use, in what fits it.
+
+    Args:
+        device_type: ``"cuda"`` or ``"cpu"``; ``None``: CUDA where there is one.
+        dtype: What is computed in; ``None``: float16 on CUDA, bfloat16 on CPU.
+        enabled: Whether anything is done.
+        cache_enabled: Whether casts of weights are kept; ``None``: as torch does.
+
+    Raises:
+        OptimizerError: ``dtype`` cannot be computed in on this device.
+    """
+    device = device_type or ("cuda" if torch.cuda.is_available() else "cpu")
+    cast = _read_dtype(dtype, device, where="autocast") if enabled else dtype
+    return torch.autocast(
+        device, dtype=cast, enabled=enabled, cache_enabled=cache_enabled
+    )
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -56,7 +80,7 @@ class AmpOptimWrapper(OptimWrapper):
     ) -> None:
         super().__init__(**kwargs)
         self.device_type = "cuda" if torch.cuda.is_available() else "cpu"
-        self.cast_dtype = _read_dtype(dtype, self.device_type)
+        self.cast_dtype = _read_dtype(dtype, self.device_type, where="AmpOptimWrapper")
         settings = _read_loss_scale(loss_scale)
         self.loss_scaler = _scaler(
             self.device_type,
@@ -94,7 +118,7 @@ class AmpOptimWrapper(OptimWrapper):
 
     def optim_context(self, model: Module) -> AbstractContextManager[Any]:
         """Autocast, and ``no_sync`` inside a window, around a step's forward."""
-        cast = autocast(self.device_type, dtype=self.cast_dtype)
+        cast = torch.autocast(self.device_type, dtype=self.cast_dtype)
         around = super().optim_context(model)
         if around is NO_CONTEXT:  # a stack costs more than what it would hold
             return cast
@@ -118,17 +142,19 @@ class AmpOptimWrapper(OptimWrapper):
             self.loss_scaler.load_state_dict(scaler)
 
 
-def _read_dtype(dtype: str | torch.dtype | None, device: str) -> torch.dtype:
+def _read_dtype(
+    dtype: str | torch.dtype | None, device: str, *, where: str
+) -> torch.dtype:
     if dtype is None:
         return torch.float16 if device == "cuda" else torch.bfloat16
     found = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if found not in _DTYPES.values():
-        msg = f"AmpOptimWrapper: dtype is {dtype!r}, allowed: {list(_DTYPES)} or None."
+        msg = f"{where}: dtype is {dtype!r}, allowed: {list(_DTYPES)} or None."
         raise OptimizerError(msg)
     assert found is not None
     if device == "cpu" and found is torch.float16:
         msg = (
-            "AmpOptimWrapper: dtype is float16, which this CPU would compute in slowly "
+            f"{where}: dtype is float16, which this CPU would compute in slowly "
             "and lose small gradients in. Use bfloat16 here, float16 on CUDA, or leave "
             "dtype out for the one that fits."
         )

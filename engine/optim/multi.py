@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.errors import OptimizerError, a_type
+from engine.optim.base_wrapper import BaseOptimWrapper
 from engine.optim.wrapper import OptimWrapper
 from engine.registry import OPTIM_WRAPPERS
 
@@ -43,7 +44,9 @@ class OptimWrapperDict(OptimWrapper):
             msg = "OptimWrapperDict: give at least one optimizer wrapper, by name."
             raise OptimizerError(msg)
         for name, one in optim_wrapper_dict.items():
-            if not isinstance(one, OptimWrapper):
+            if isinstance(one, OptimWrapperDict) or not isinstance(
+                one, BaseOptimWrapper
+            ):
                 msg = (
                     f"OptimWrapperDict: {name!r} is {a_type(one)}, not an "
                     "OptimWrapper. Wrap each optimizer: OptimWrapper(optimizer)."
@@ -170,7 +173,7 @@ class OptimWrapperDict(OptimWrapper):
             one.load_state_dict(state_dict[name])
 
     def gradient_state(self) -> Any:
-        """The gradients of each open window, by name; ``None`` if none is open."""
+        """The gradients that each has, by name; ``None`` if none has any."""
         found = {name: one.gradient_state() for name, one in self.items()}
         return None if all(one is None for one in found.values()) else found
 

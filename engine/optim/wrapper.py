@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
-from torch.optim import Optimizer
 
 from engine.errors import OptimizerError, a_type, did_you_mean
 from engine.optim.accumulation import ends_window, window_length
+from engine.optim.base_wrapper import BaseOptimWrapper
 from engine.registry import OPTIM_WRAPPERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from torch.nn import Module, Parameter
+    from torch.nn import Module
+    from torch.optim import Optimizer
 
 __all__ = ["NO_CONTEXT", "OptimWrapper", "check_loss"]
 
@@ -35,7 +36,7 @@ _UNKNOWN = -1  # MMEngine's max_counts of a run whose length is not known
 
 
 @OPTIM_WRAPPERS.register_module()
-class OptimWrapper:
+class OptimWrapper(BaseOptimWrapper):
     """Runs backward, clips, steps and zeroes, once per window of iterations.
 
     Not an attrs class: users subclass it in MMEngine's way and count iterations in
@@ -64,12 +65,7 @@ class OptimWrapper:
         accumulative_counts: int = 1,
         clip_grad: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(optimizer, Optimizer):
-            msg = (
-                f"{type(self).__name__}: optimizer is {a_type(optimizer)}, "
-                "not a torch.optim.Optimizer. Build the optimizer first and pass it."
-            )
-            raise OptimizerError(msg)
+        super().__init__(optimizer)
         if type(accumulative_counts) is not int or accumulative_counts < 1:
             msg = (
                 f"{type(self).__name__}: accumulative_counts is "
@@ -77,8 +73,6 @@ class OptimWrapper:
                 "of at least 1. Use 1 to step after each iteration."
             )
             raise OptimizerError(msg)
-        self.optimizer = optimizer
-        self.report: Callable[[str, Tensor], object] | None = None
         self.clip_grad_type, self.clip_grad_kwargs = _read_clip_grad(clip_grad)
         self._accumulative_counts = accumulative_counts
         self._inner_count = 0
@@ -87,11 +81,6 @@ class OptimWrapper:
         self._needs_closure = (
             closure is not None and closure.default is inspect.Parameter.empty
         )
-        # Of several groups none need have the settings that all began from: these are
-        # scheduled beside them, so that a log can show what the run's rate is.
-        self.base_param_settings: dict[str, Any] | None = None
-        if len(optimizer.param_groups) > 1:
-            self.base_param_settings = {"params": [], **optimizer.defaults}
 
     def update_params(
         self,
@@ -237,93 +226,6 @@ class OptimWrapper:
                 return context
         return NO_CONTEXT
 
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The optimizer's own groups; of several, the settings of none come last."""
-        if self.base_param_settings is None:
-            return self.optimizer.param_groups
-        return [*self.optimizer.param_groups, self.base_param_settings]
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        """The optimizer's own default settings."""
-        return self.optimizer.defaults
-
-    def get_lr(self) -> dict[str, list[float]]:
-        """The learning rate of each parameter group, under ``"lr"``.
-
-        Of several groups also that of parameters without settings of their own, under
-        ``"base_lr"``.
-        """
-        rates = {"lr": [group["lr"] for group in self.optimizer.param_groups]}
-        if self.base_param_settings is not None and "lr" in self.base_param_settings:
-            rates["base_lr"] = [self.base_param_settings["lr"]]
-        return rates
-
-    def get_momentum(self) -> dict[str, list[float]]:
-        """The momentum of each parameter group, under ``"momentum"``.
-
-        Returns:
-            The first beta where a group has betas; 0 where it has neither.
-        """
-        groups = self.optimizer.param_groups
-        return {"momentum": [_momentum(group) for group in groups]}
-
-    def state_dict(self) -> dict[str, Any]:
-        """The optimizer's state, as torch and MMEngine save it.
-
-        Of several groups the settings of none stand under ``"base_param_settings"``.
-        """
-        state = self.optimizer.state_dict()
-        if self.base_param_settings is not None:
-            base = {k: v for k, v in self.base_param_settings.items() if k != "params"}
-            state["base_param_settings"] = base
-        return state
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load an optimizer's state, as torch and MMEngine save it."""
-        state = dict(state_dict)
-        base = state.pop("base_param_settings", None)
-        self.optimizer.load_state_dict(state)
-        if base is not None and self.base_param_settings is not None:
-            self.base_param_settings.update(base, params=[])
-
-    def gradient_state(self) -> list[Tensor | None] | None:
-        """The gradients of an open window, which no optimizer's state holds.
-
-        Returns:
-            One detached copy per parameter, in the order of ``param_groups`` (``None``
-            for a parameter without gradient); ``None`` if no window is open.
-        """
-        if self.should_update():
-            return None
-        grads = [parameter.grad for parameter in self._parameters()]
-        return [None if grad is None else grad.detach().clone() for grad in grads]
-
-    def load_gradient_state(self, state: Sequence[Tensor | None] | None) -> None:
-        """Put back what :meth:`gradient_state` gave.
-
-        Where the window stands is not part of it: call
-        :meth:`initialize_count_status` too.
-
-        Args:
-            state: Copied, so it is not changed by later iterations. ``None`` drops
-                all gradients.
-
-        Raises:
-            OptimizerError: It does not fit the parameters; nothing was changed.
-        """
-        parameters = self._parameters()
-        if state is None:
-            state = [None] * len(parameters)
-        _check_gradients(state, parameters)
-        for parameter, grad in zip(parameters, state, strict=True):
-            parameter.grad = (
-                None
-                if grad is None
-                else grad.detach().to(device=parameter.device, copy=True)
-            )
-
     def count_state(self) -> Any:
         """How often backward ran, to be put back after :meth:`initialize_count_status`.
 
@@ -346,10 +248,6 @@ class OptimWrapper:
         return done == 0 or ends_window(
             done - 1, counts=self._accumulative_counts, max_iters=self._max_counts
         )
-
-    def _parameters(self) -> list[Parameter]:
-        # Asked anew each time: groups may be added during a run.
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _clip_grad(self) -> None:
         parameters = [p for p in self._parameters() if p.grad is not None]
@@ -422,35 +320,6 @@ def check_loss(loss: Tensor) -> None:
         )
     msg = f"the loss is {found}, but a scalar tensor that requires grad is needed. "
     raise OptimizerError(msg + advice)
-
-
-def _check_gradients(
-    state: Sequence[Tensor | None], parameters: Sequence[Parameter]
-) -> None:
-    """Raise OptimizerError if saved gradients do not fit these parameters."""
-    if len(state) != len(parameters):
-        msg = (
-            f"load_gradient_state: {len(state)} gradients were saved, but the "
-            f"optimizer has {len(parameters)} parameters. Load them into the model "
-            "and optimizer that they were saved from."
-        )
-        raise OptimizerError(msg)
-    for index, (grad, parameter) in enumerate(zip(state, parameters, strict=True)):
-        if grad is not None and grad.shape != parameter.shape:
-            msg = (
-                f"load_gradient_state: gradient {index} has shape "
-                f"{tuple(grad.shape)}, but its parameter {tuple(parameter.shape)}. "
-                "Load them into the model and optimizer that they were saved from."
-            )
-            raise OptimizerError(msg)
-
-
-def _momentum(group: Mapping[str, Any]) -> float:
-    # Betas first: MMEngine's files may bring a copy called "momentum" beside them.
-    momentum: float = (
-        group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
-    )
-    return momentum
 
 
 def _has_batch_norm(model: Module | None) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from torch import Tensor
+from torch import Tensor, no_grad
 from torch.nn import init
 
 from engine.errors import ConfigError
@@ -97,6 +97,9 @@ def trunc_normal_init(
 ) -> None:
     """Draw weights from a normal distribution without its tails.
 
+    Each is the inverse of the distribution function at a uniform draw: the same draws
+    as MMEngine's, one for each weight; torch's own function draws in another way.
+
     Args:
         module: Its ``weight`` and ``bias`` are set.
         mean: Of the distribution before the cut.
@@ -104,8 +107,17 @@ def trunc_normal_init(
         a: Smallest value, in the weight's unit (not in ``std``).
         b: Largest value, in the weight's unit.
         bias: For the bias.
+
+    Raises:
+        ConfigError: ``std`` is not above 0, or ``b`` not above ``a``.
     """
-    _set(module, lambda weight: init.trunc_normal_(weight, mean, std, a, b), bias)
+    if not (std > 0 and a < b):
+        msg = (
+            f"trunc_normal_init: std is {std!r}, a {a!r} and b {b!r}, but std is above "
+            "0 and values lie between a and a greater b."
+        )
+        raise ConfigError(msg)
+    _set(module, lambda weight: _trunc_normal(weight, mean, std, a, b), bias)
 
 
 def uniform_init(module: Module, a: float = 0, b: float = 1, bias: float = 0) -> None:
@@ -186,6 +198,13 @@ def bias_init_with_prob(prior_prob: float) -> float:
         )
         raise ConfigError(msg)
     return -math.log((1 - prior_prob) / prior_prob)
+
+
+@no_grad()
+def _trunc_normal(weight: Tensor, mean: float, std: float, a: float, b: float) -> None:
+    scale = std * math.sqrt(2)
+    low, high = math.erf((a - mean) / scale), math.erf((b - mean) / scale)
+    weight.uniform_(low, high).erfinv_().mul_(scale).add_(mean).clamp_(a, b)
 
 
 def _set(module: Module, draw: Callable[[Tensor], object], bias: float) -> None:

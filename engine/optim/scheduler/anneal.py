@@ -12,6 +12,7 @@ from engine.optim.scheduler.schedule import (
     END,
     _ParamScheduler,
     check_numbers,
+    check_optimizer,
     steps_between,
     to_iterations,
 )
@@ -281,6 +282,7 @@ class OneCycleParamScheduler(_ParamScheduler):
         verbose: bool = False,
     ) -> None:
         where = type(self).__name__
+        check_optimizer(where, optimizer)
         highs = [eta_max] if isinstance(eta_max, int | float) else eta_max
         if isinstance(highs, str) or not isinstance(highs, Sequence):
             msg = f"{where}: eta_max is {eta_max!r}, but it is a number or a list."

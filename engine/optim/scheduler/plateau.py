@@ -7,7 +7,12 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import ScheduleError, a_type, did_you_mean
-from engine.optim.scheduler.schedule import END, _ParamScheduler, check_numbers
+from engine.optim.scheduler.schedule import (
+    END,
+    _ParamScheduler,
+    check_numbers,
+    check_optimizer,
+)
 from engine.registry import PARAM_SCHEDULERS
 
 if TYPE_CHECKING:
@@ -104,6 +109,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         verbose: bool = False,
     ) -> None:
         where = type(self).__name__
+        check_optimizer(where, optimizer)
         for name, found, allowed in (
             ("rule", rule, ("less", "greater")),
             ("threshold_rule", threshold_rule, ("rel", "abs")),

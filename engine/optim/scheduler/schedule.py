@@ -13,7 +13,8 @@ import structlog
 from torch.optim import Optimizer
 
 from engine.errors import ScheduleError, a_type, did_you_mean
-from engine.optim.wrapper import OptimWrapper
+from engine.optim.base_wrapper import BaseOptimWrapper
+from engine.optim.multi import OptimWrapperDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ __all__ = [
     "END",
     "_ParamScheduler",
     "check_numbers",
+    "check_optimizer",
     "check_steps",
     "steps_between",
     "to_iterations",
@@ -66,7 +68,7 @@ class _ParamScheduler(ABC):
 
     def __init__(
         self,
-        optimizer: Optimizer | OptimWrapper,
+        optimizer: Optimizer | BaseOptimWrapper,
         param_name: str,
         begin: int = 0,
         end: int = END,
@@ -75,12 +77,7 @@ class _ParamScheduler(ABC):
         verbose: bool = False,
     ) -> None:
         where = type(self).__name__
-        if not isinstance(optimizer, Optimizer | OptimWrapper):
-            msg = (
-                f"{where}: optimizer is {a_type(optimizer)}, neither a "
-                "torch.optim.Optimizer nor an OptimWrapper. Build it first."
-            )
-            raise ScheduleError(msg)
+        check_optimizer(where, optimizer)
         check_steps(where, begin=begin, end=end)
         if not 0 <= begin < end:
             msg = (
@@ -282,6 +279,23 @@ class _ParamScheduler(ABC):
         return [group[key] for group in self.optimizer.param_groups]
 
 
+def check_optimizer(where: str, optimizer: Any) -> None:
+    """Raise ScheduleError unless a schedule can act on it."""
+    if not isinstance(optimizer, Optimizer | BaseOptimWrapper):
+        msg = (
+            f"{where}: optimizer is {a_type(optimizer)}, neither a "
+            "torch.optim.Optimizer nor an OptimWrapper. Build it first."
+        )
+        raise ScheduleError(msg)
+    if isinstance(optimizer, OptimWrapperDict):
+        names = ", ".join(map(repr, optimizer))
+        msg = (
+            f"{where}: optimizer is several, {names}: make a schedule for each, "
+            f"as of optim_wrapper[{next(iter(optimizer))!r}]."
+        )
+        raise ScheduleError(msg)
+
+
 def check_numbers(where: str, **values: Any) -> None:
     """Raise ScheduleError for a setting that is no number: told now, not mid-run.
 
@@ -344,8 +358,10 @@ def to_iterations(epochs: int, by_epoch: bool, epoch_length: int | None) -> int:
     return epochs * epoch_length
 
 
-def _name(optimizer: Optimizer | OptimWrapper) -> str:
-    inner = optimizer.optimizer if isinstance(optimizer, OptimWrapper) else optimizer
+def _name(optimizer: Optimizer | BaseOptimWrapper) -> str:
+    inner = (
+        optimizer.optimizer if isinstance(optimizer, BaseOptimWrapper) else optimizer
+    )
     return type(inner).__name__
 
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from engine import runner
 from engine.errors import OptimizerError
-from engine.optim import AmpOptimWrapper
+from engine.optim import AmpOptimWrapper, autocast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,3 +113,15 @@ def test_bad_settings(settings: dict[str, Any], said: str) -> None:
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters())
     with pytest.raises(OptimizerError, match=said):
         AmpOptimWrapper(optimizer=optimizer, **settings)
+
+
+def test_autocast_takes_what_fits_the_device() -> None:
+    """Under MMEngine's name, in ``engine.runner`` too."""
+    assert runner.autocast is autocast
+    layer, ones = nn.Linear(2, 1), torch.ones(1, 2)
+    with autocast():
+        assert layer(ones).dtype in (torch.bfloat16, torch.float16)
+    with autocast(enabled=False):
+        assert layer(ones).dtype is torch.float32
+    with pytest.raises(OptimizerError, match="autocast: dtype is float16"):
+        autocast("cpu", torch.float16)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from engine.errors import OptimizerError
-from engine.optim import OptimWrapper, OptimWrapperDict
+from engine.errors import OptimizerError, ScheduleError
+from engine.optim import LinearLR, OptimWrapper, OptimWrapperDict
 
 
 def parameter() -> torch.nn.Parameter:
@@ -100,6 +100,15 @@ def test_norms_are_reported_under_the_names() -> None:
     assert seen == {"train/one.grad_norm": 2.0}
     both.report = None
     assert both["one"].report is None
+
+
+def test_several_in_several_are_refused() -> None:
+    """Nobody could name one; and a schedule is of one optimizer."""
+    both = OptimWrapperDict(one=make()["one"])
+    with pytest.raises(OptimizerError, match="'more' is an OptimWrapperDict"):
+        OptimWrapperDict(more=both)
+    with pytest.raises(ScheduleError, match=r"several, 'one'.*optim_wrapper\['one'\]"):
+        LinearLR(both)
 
 
 def test_what_is_no_wrapper_is_refused() -> None:

@@ -423,6 +423,19 @@ def test_batch_norm_under_accumulation_is_a_warning() -> None:
     OptimWrapper(sgd(*model.parameters()), 1).initialize_count_status(model, 0, 4)
 
 
+def test_gradients_that_something_else_left_are_state_too() -> None:
+    """At a window's edge as well: the next backward adds to them."""
+    weight = parameter(1.0)
+    wrapper = OptimWrapper(sgd(weight))
+    wrapper.update_params((weight * 4).sum())
+    assert wrapper.gradient_state() is None
+    (weight * 3).sum().backward()  # type: ignore[no-untyped-call] # torch's
+    state = wrapper.gradient_state()
+    assert state is not None
+    assert state[0] is not None
+    assert state[0].item() == 3.0
+
+
 def test_gradients_are_state_inside_a_window_only() -> None:
     """A copy per parameter, ``None`` without gradient; ``None`` at a window's edge."""
     used, unused = parameter(1.0), parameter(1.0)

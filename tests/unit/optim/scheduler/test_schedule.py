@@ -10,7 +10,14 @@ import torch
 from structlog.testing import capture_logs
 
 from engine.errors import ScheduleError
-from engine.optim import LinearLR, LinearParamScheduler, MultiStepLR, OptimWrapper
+from engine.optim import (
+    LinearLR,
+    LinearParamScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    OptimWrapper,
+    ReduceOnPlateauLR,
+)
 from engine.optim.scheduler import _ParamScheduler
 
 if TYPE_CHECKING:
@@ -236,6 +243,10 @@ def test_what_is_no_optimizer_is_refused() -> None:
     spec: Any = {"type": "SGD"}
     with pytest.raises(ScheduleError, match="optimizer is a dict, neither"):
         Halving(spec, "lr")
+    with pytest.raises(ScheduleError, match="OneCycleLR: optimizer is a dict, neither"):
+        OneCycleLR(spec, eta_max=0.1)
+    with pytest.raises(ScheduleError, match="LR: optimizer is .*None.*, neither"):
+        ReduceOnPlateauLR(None)  # type: ignore[arg-type] # what is tested
 
 
 def test_an_unknown_parameter_is_refused() -> None:
