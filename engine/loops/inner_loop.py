@@ -78,12 +78,15 @@ class InnerLoop(Engine, ABC):
             state.output = step(self, state.batch)
             self._on_iteration_completed()
             count += 1
-            if self.should_terminate_single_epoch:
+            cut = self.should_terminate_single_epoch
+            while not cut and (self.should_terminate or self.should_interrupt):
+                yield from self._maybe_terminate_or_interrupt()
+                # What was owed when it was interrupted may have asked for more.
+                cut = self.should_terminate_single_epoch
+            if cut:
                 self._fire_event(Events.TERMINATE_SINGLE_EPOCH, count)
                 self._setup_dataloader_iter()
                 break
-            if self.should_terminate or self.should_interrupt:
-                yield from self._maybe_terminate_or_interrupt()
             if count == length:
                 break
         return time.time() - began

@@ -206,7 +206,11 @@ class TrainEngine(Driven, SavedEngine):
                 self.run_state.move(Phase.TRAINING)
                 with self._failures_described():
                     self._go_on()
-                    self._turn()
+                    if self.should_interrupt:  # by what was owed: not a batch later
+                        self.should_interrupt = False
+                        self._on_interrupt()
+                    else:
+                        self._turn()
             return self.state
         if data is None:
             data = self._no_data(epoch_length)
@@ -598,6 +602,9 @@ class TrainEngine(Driven, SavedEngine):
     def _end_owed_epoch(self) -> None:
         """End an epoch that was saved between its last step and its end."""
         skip = self.run_state.epoch_cut == "skip"
+        progress = self.run_state.progress
+        if self.driving and progress.pass_batch:  # as in _end_epoch
+            progress.finish_pass()
         if self.run_state.epoch_cut:
             self._on_epoch_cut()
         self.should_terminate_single_epoch = False

@@ -90,7 +90,7 @@ def verify_resume(
     each iteration, and at the end all that a checkpoint holds.
 
     Args:
-        config: A config file. Its run is cut to 3 epochs and about ``iterations``
+        config: A config file. Its run is stopped after 3 epochs or about ``iterations``
             iterations; its hooks, data and schedules are used as they are.
         points: How many places.
         iterations: About how long a trial is.

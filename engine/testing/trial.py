@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from subprocess import PIPE, Popen
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -95,10 +95,16 @@ class _Watcher(Hook):
 
     priority: ClassVar[Priority] = Priority.LOWEST
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, trial: Trial, epochs: int) -> None:
         self.trial = trial
+        self.epochs = epochs
+        self.batches = max(trial.iterations // epochs, 1)
         self.cuts = {(done, bool(validated)) for done, validated in trial.cuts}
         self.validations: list[int] = []
+
+    def before_run(self, runner: RunContext) -> None:
+        # Not before: the parts, schedules above all, are built for the whole length.
+        cast("Runner", runner).batch_limit = self.batches
 
     def before_train(self, runner: RunContext) -> None:
         if self.trial.only_resume:
@@ -108,6 +114,10 @@ class _Watcher(Hook):
     def after_train_iter(self, runner: RunContext, *_: Any, **__: Any) -> None:
         if (runner.state.iteration, False) in self.cuts:
             runner.trainer.interrupt()
+
+    def after_train_epoch(self, runner: RunContext) -> None:
+        if runner.state.limits.max_iters is None and runner.state.epoch >= self.epochs:
+            runner.stop("the trial is long enough")
 
     def after_val_epoch(
         self, runner: RunContext, metrics: Mapping[str, Any] | None = None
@@ -123,7 +133,7 @@ class _Watcher(Hook):
 
 
 def trial_config(trial: Trial) -> Config:
-    """The user's config, made short and kept within the trial's folder.
+    """The user's config, kept within the trial's folder.
 
     Raises:
         ConfigError: It cannot be read, or trains nothing.
@@ -142,7 +152,7 @@ def trial_config(trial: Trial) -> Config:
     randomness = dict(config.get("randomness") or {})
     if randomness.get("seed") is None:  # each trial would draw another
         config["randomness"] = {**randomness, "seed": 0}
-    config["train_cfg"] = _shortened(config["train_cfg"], trial.iterations)
+    config["train_cfg"] = _validating(config["train_cfg"], trial.iterations)
     config["default_hooks"] = {
         name: _at_home(hook)
         for name, hook in (config.get("default_hooks") or {}).items()
@@ -156,18 +166,20 @@ def trial_config(trial: Trial) -> Config:
     return config
 
 
-def _shortened(train_cfg: Any, iterations: int) -> Any:
-    """Settings of a training loop of a few epochs, or of so many iterations."""
+def _validating(train_cfg: Any, iterations: int) -> Any:
+    """Settings of a training loop that validates within a trial's few iterations.
+
+    Its length stays: schedules are built for it. The trial is stopped instead.
+    """
     if not isinstance(train_cfg, Mapping):
-        return train_cfg  # a finished loop; the Runner limits its batches
+        return train_cfg  # a finished loop
     short = dict(train_cfg)
     if isinstance(short.get("max_epochs"), int):
-        short["max_epochs"] = min(short["max_epochs"], _EPOCHS)
-        most = short["max_epochs"]
+        most = min(short["max_epochs"], _EPOCHS)
     elif isinstance(short.get("max_iters"), int):
-        short["max_iters"] = most = min(short["max_iters"], iterations)
-        short.setdefault("val_interval", most)
-        most = max(most // 3, 1)
+        most = max(min(short["max_iters"], iterations) // 3, 1)
+        if "type" not in short:
+            short.setdefault("val_interval", most)
     else:
         return train_cfg
     for name in ("val_begin", "val_interval"):
@@ -210,8 +222,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     seed_everything(trial.luck)
     config = trial_config(trial)
     runner = Runner.from_cfg(config)
-    runner.batch_limit = max(trial.iterations // _epochs(config), 1)
-    watcher = _Watcher(trial)
+    watcher = _Watcher(trial, _epochs(config))
     runner.register_hook(watcher)
     try:
         _train(runner, trial)
@@ -224,7 +235,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     window = wrapper.get("accumulative_counts", 1) if hasattr(wrapper, "get") else 1
     return {
         "iterations": state.iteration,
-        "epoch_length": min(length, runner.batch_limit),
+        "epoch_length": min(length, watcher.batches),
         "window": window,
         "validations": watcher.validations,
     }
@@ -233,7 +244,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
 def _epochs(config: Config) -> int:
     bound = config["train_cfg"]
     found = bound.get("max_epochs") if isinstance(bound, Mapping) else None
-    return found if isinstance(found, int) else 1
+    return min(found, _EPOCHS) if isinstance(found, int) else 1
 
 
 def _train(runner: Runner, trial: Trial) -> None:
