@@ -5,10 +5,11 @@ Run it in an environment that has ``mmengine==0.10.7``, torch, attrs and structl
 
     python tests/oracle/schedules_against_mmengine.py --cases 600 --seed 0
 
-Each case draws an optimizer with one to three groups, one to three schedules that act
-on it together, and a number of steps. At each step, every group's value and every
-schedule's last value must agree to 1e-12 relative. Some cases are cut in the middle
-and resumed from state: ours from ours, ours from MMEngine's, both with ``last_step``.
+Each case takes a class in turn and draws an optimizer with one to three groups, one to
+three schedules that act on it together, and a number of steps. At each step, every
+group's value and every schedule's last value must agree to 1e-12 relative. Each class
+is also cut in the middle and resumed: ours from ours, ours from MMEngine's state, both
+with ``last_step``.
 """
 
 from __future__ import annotations
@@ -25,14 +26,13 @@ from typing import Any
 import mmengine
 import mmengine.optim as theirs
 import torch
-from mmengine.registry import (
-    PARAM_SCHEDULERS,
-)
+from mmengine.registry import PARAM_SCHEDULERS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import engine.optim as ours
 
 TOLERANCE = 1e-12
+LEAST = 30  # cases of each class
 RESUMES = ("none", "none", "state", "mmengine state", "last_step")
 
 
@@ -157,7 +157,12 @@ def draw_schedule(
     rng: random.Random, param: str, tags: set[str]
 ) -> tuple[str, dict[str, Any]]:
     """Draw a class's name and arguments; ``param`` is ``LR``, ``Momentum`` or other."""
-    kind = rng.choice(KINDS)
+    return _named(rng, rng.choice(KINDS), param, tags)
+
+
+def _named(
+    rng: random.Random, kind: str, param: str, tags: set[str]
+) -> tuple[str, dict[str, Any]]:
     kwargs: dict[str, Any] = {}
     if rng.random() < 0.7:
         kwargs["begin"] = rng.choice([0, 0, rng.randint(1, 12)])
@@ -165,33 +170,41 @@ def draw_schedule(
         tags.add("begin/end")
     kwargs |= SETTINGS[kind](rng, kwargs)
     tags.add(kind)
-    if param == "Momentum" and kind == "OneCycle":  # MMEngine has no such name
-        return "OneCycleParamScheduler", {"param_name": "momentum", **kwargs}
+    if kind == "OneCycle" and param != "LR":  # MMEngine's moves nothing else
+        return "OneCycleParamScheduler", {"param_name": "lr", **kwargs}
     if param in {"LR", "Momentum"}:
         return kind + param, kwargs
     return kind + "ParamScheduler", {"param_name": param, **kwargs}
 
 
-def draw(rng: random.Random) -> Case:
-    """Draw one case."""
+CLASSES = [
+    (kind, param)
+    for kind in KINDS
+    for param in ("LR", "Momentum", "weight_decay")
+    if (kind, param) != ("OneCycle", "Momentum")  # MMEngine has no such name
+]
+
+
+def draw(rng: random.Random, first: tuple[str, str], resume: str) -> Case:
+    """Draw one case with a given class in it, and a given way to resume."""
     tags: set[str] = set()
     groups = rng.randint(1, 3)
     optimizer = rng.choice(["SGD", "Adam"])
     params = ["LR", "LR", "Momentum", "weight_decay"]
-    first = rng.choice(params)
-    count = rng.choice([1, 2, 2, 3])
-    schedules = []
-    for _ in range(count):
-        param = first if rng.random() < 0.8 else rng.choice(params)
+    kind, scheduled = first
+    schedules = [_named(rng, kind, scheduled, tags)]
+    for _ in range(rng.choice([0, 1, 1, 2])):
+        param = scheduled if rng.random() < 0.8 else rng.choice(params)
         schedules.append(draw_schedule(rng, param, tags))
-    if rng.random() < 0.25:  # the classic: a warm-up, then a cosine
+    rng.shuffle(schedules)
+    classic = kind in ("Linear", "CosineAnnealing") and scheduled == "LR"
+    if classic and rng.random() < 0.5:  # a warm-up, then a cosine
         warm = rng.randint(1, 8)
         schedules = [
             ("LinearLR", {"start_factor": 0.01, "end": warm}),
             ("CosineAnnealingLR", {"begin": warm, "end": warm + rng.randint(1, 20)}),
         ]
         tags |= {"warm-up + cosine", "Linear", "CosineAnnealing"}
-        first = "LR"
     # MMEngine's cycles share one range, the last one's: one for each value.
     cycles = [one for one in schedules if one[0].startswith("OneCycle")]
     schedules = [one for one in schedules if one not in cycles[1:]]
@@ -200,8 +213,7 @@ def draw(rng: random.Random) -> Case:
     if groups > 1:
         tags.add("several groups")
     tags.add(optimizer)
-    tags.add({"LR": "lr", "Momentum": "momentum"}.get(first, first))
-    resume = rng.choice(RESUMES)
+    tags.add({"LR": "lr", "Momentum": "momentum"}.get(scheduled, scheduled))
     if resume != "none":
         tags.add(f"resume by {resume}")
     epoch_length = rng.choice([None, None, rng.randint(1, 5)])
@@ -347,6 +359,8 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    classes: collections.Counter[str] = collections.Counter()
+    resumed: collections.Counter[str] = collections.Counter()
     warnings.simplefilter("ignore")  # MMEngine's, of calls in another order
     rng = random.Random(options.seed)
     worst, numbers, failed = 0.0, 0, 0
@@ -354,7 +368,9 @@ def main() -> int:
     errors: collections.Counter[str] = collections.Counter()
     compared = 0
     while compared < options.cases:
-        case = draw(rng)
+        # Each class in turn, each way to resume with each class.
+        turn, which = divmod(compared, len(CLASSES))
+        case = draw(rng, CLASSES[which], RESUMES[turn % len(RESUMES)])
         want, error = attempt(theirs, case)
         if want is None:
             errors[error] += 1
@@ -364,6 +380,9 @@ def main() -> int:
             foreign = state_at_cut(theirs, case)
         compared += 1
         tags.update(case.tags)
+        used = {name for name, _ in case.schedules}
+        classes.update(used)
+        resumed.update(used if foreign is not None else ())
         got, error = attempt(ours, case, foreign)
         gap = 1.0
         if got is not None and len(got) == len(want):
@@ -384,6 +403,12 @@ def main() -> int:
         f"largest relative difference {worst:.1e} (allowed {TOLERANCE:.0e})"
     )
     print("covered:", dict(sorted(tags.items())))  # noqa: T201
+    rarest = {name: count for name, count in classes.items() if count < LEAST}
+    print("cases of each class:", dict(sorted(classes.items())))  # noqa: T201
+    print("resumed from MMEngine's state:", dict(sorted(resumed.items())))  # noqa: T201
+    if rarest or len(classes) < len(CLASSES) or len(resumed) < len(CLASSES):
+        print(f"too few cases (at least {LEAST} of each class): {rarest}")  # noqa: T201
+        failed += 1
     print("left out, MMEngine itself fails:", dict(errors))  # noqa: T201
     return 1 if failed else 0
 

@@ -89,8 +89,8 @@ def test_the_resulting_curve_is_logged(tmp_path: Path) -> None:
 
 def test_a_wrong_choice_is_one_error(tmp_path: Path) -> None:
     """With the near one, before anything is loaded."""
-    with pytest.raises(ScheduleError, match=r"'strech': allowed are .*'stretch'"):
-        lengthen(lambda _: lambda o: [CosineAnnealingLR(o)], tmp_path, "strech")
+    with pytest.raises(ScheduleError, match=r"'stretched': allowed are .*'stretch'"):
+        lengthen(lambda _: lambda o: [CosineAnnealingLR(o)], tmp_path, "stretched")
 
 
 def test_stretch_keeps_what_a_plateau_reduced(tmp_path: Path) -> None:
