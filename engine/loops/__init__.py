@@ -1,6 +1,5 @@
 """The trainer, the validator and the tester, and what counts and paces them."""
 
-from engine.loops.autocast import autocast
 from engine.loops.base_loop import BaseLoop
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
@@ -25,6 +24,5 @@ __all__ = [
     "TrainEngine",
     "ValLoop",
     "ValidationPlan",
-    "autocast",
     "evaluation_mode",
 ]

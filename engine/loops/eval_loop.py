@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.dataset import count_samples
 from engine.errors import check_switch
-from engine.loops.autocast import autocast
 from engine.loops.base_loop import BaseLoop, turns_itself
+from engine.optim import autocast
 from engine.registry import LOOPS
 
 if TYPE_CHECKING:

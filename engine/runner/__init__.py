@@ -17,9 +17,9 @@ from engine.loops import (
     LogProcessor,
     TestLoop,
     ValLoop,
-    autocast,
 )
 from engine.model import turn_on_activation_checkpointing
+from engine.optim import autocast
 from engine.runner.fast_dev_run import fast_dev_run
 from engine.runner.runner import Runner
 from engine.state import set_random_seed

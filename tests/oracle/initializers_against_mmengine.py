@@ -17,8 +17,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import mmengine  # type: ignore[import-not-found] # not in the project's environment
-import mmengine.model as theirs  # type: ignore[import-not-found] # the same
+import mmengine
+import mmengine.model as theirs
 import torch
 from torch import nn
 

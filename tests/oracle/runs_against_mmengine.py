@@ -25,10 +25,10 @@ from typing import Any
 # MMEngine's own files do not load under torch's present default.
 os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
 
-import mmengine.evaluator  # type: ignore[import-not-found] # not in the environment
-import mmengine.hooks  # type: ignore[import-not-found] # the same
-import mmengine.model  # type: ignore[import-not-found] # the same
-import mmengine.runner  # type: ignore[import-not-found] # the same
+import mmengine.evaluator
+import mmengine.hooks
+import mmengine.model
+import mmengine.runner
 import torch
 from torch import nn
 from torch.utils.data import TensorDataset

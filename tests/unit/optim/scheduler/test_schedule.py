@@ -245,7 +245,7 @@ def test_what_is_no_optimizer_is_refused() -> None:
         Halving(spec, "lr")
     with pytest.raises(ScheduleError, match="OneCycleLR: optimizer is a dict, neither"):
         OneCycleLR(spec, eta_max=0.1)
-    with pytest.raises(ScheduleError, match="LR: optimizer is .*None.*, neither"):
+    with pytest.raises(ScheduleError, match=r"LR: optimizer is .*None.*, neither"):
         ReduceOnPlateauLR(None)  # type: ignore[arg-type] # what is tested
 
 
