@@ -21,6 +21,11 @@ DRAWING = "tests/laws/test_state_drawing.py"
 ORDER = "tests/property/test_handler_order.py"
 CURSOR = "tests/property/test_cursor.py::test_every_sampler_reads_from_the_middle"
 
+AHEAD = (
+    "tests/property/test_data_resume.py::"
+    "test_what_workers_drew_ahead_of_a_stateful_sampler_comes_back[walking]"
+)
+
 
 @frozen
 class Mutant:
@@ -59,10 +64,16 @@ MUTANTS = {
         (f"{RESUME}[epochs]", f"{GENERATOR}[python]"),
     ),
     "the cursor is off by one": Mutant(
-        "dataset/loader.py",
-        "for number in range(start, self.length):",
-        "for number in range(start + 1, self.length):",
+        "dataset/draws.py",
+        "for number in range(start, self.shape.count):",
+        "for number in range(start + 1, self.shape.count):",
         (f"{RESUME}[epochs]", f"{CURSOR}[shuffle]"),
+    ),
+    "what workers drew ahead of a sampler with a state is dropped": Mutant(
+        "dataset/draws.py",
+        "if (of_pass, number) >= (data_pass, batch)",
+        "if False",
+        (AHEAD,),
     ),
     "handlers of equal priority are swapped": Mutant(
         "events/bus.py",
