@@ -30,6 +30,11 @@ METRICS = (
 )
 FENCE = "tests/integration/test_fence.py::test_training_does_not_depend_on_who_watches"
 
+AHEAD = (
+    "tests/property/test_data_resume.py::"
+    "test_what_workers_drew_ahead_of_a_stateful_sampler_comes_back[walking]"
+)
+
 
 @frozen
 class Mutant:
@@ -78,6 +83,12 @@ MUTANTS = {
         "for number in range(start + 1, self.shape.count):",
         (f"{RESUME}[epochs]", f"{CURSOR}[shuffle]"),
     ),
+    "what workers drew ahead of a sampler with a state is dropped": Mutant(
+        "dataset/draws.py",
+        "if (of_pass, number) >= (data_pass, batch)",
+        "if False",
+        (AHEAD,),
+    ),
     "a hook's state is not put back": Mutant(
         "hooks/hook_set.py",
         "                record.hook.load_state_dict(state_dict[record.name])\n",
@@ -91,7 +102,7 @@ MUTANTS = {
         (STOPS,),
     ),
     "one gradient buffer is not put back": Mutant(
-        "optim/wrapper.py",
+        "optim/base_wrapper.py",
         "        for parameter, grad in zip(parameters, state, strict=True):\n"
         "            parameter.grad",
         "        for parameter, grad in [*zip(parameters, state, strict=True)][1:]:\n"

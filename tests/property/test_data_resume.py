@@ -524,3 +524,51 @@ def test_a_stateful_dataset_without_workers_is_saved_as_it_is() -> None:
     """Also what it keeps from pass to pass."""
     for cut in range(9):
         check_resumes(Plan(dataset=Counting, size=5), cut, 6)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("randomness", ["sample", "batch"])
+def test_no_noise_of_a_stream_repeats(workers: int, randomness: Any) -> None:
+    """Not in a pass, not in the next one, not in another worker."""
+    plan = Plan(
+        dataset=Kept, sampler=None, size=8, workers=workers, randomness=randomness
+    )
+    drawn = [
+        tuple(sample[2:])
+        for *_, batch in read(plan.open(), [0, 0], 8)
+        for sample in batch
+    ]
+    assert len(set(drawn)) == len(drawn)
+
+
+class Rounds(Kept):
+    """Remembers how often it was iterated, and says so."""
+
+    rounds = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.rounds += 1
+        for number in range(4):
+            yield [number, self.rounds]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rounds": self.rounds}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        self.rounds = state["rounds"]
+
+
+def test_persistent_workers_change_no_data() -> None:
+    """A pass begins from this process's dataset, whether its workers are new or not."""
+    plan = Plan(dataset=Rounds, sampler=None, batch_size=4, workers=1)
+    fresh = read(plan.open(), [0, 0], 3)
+    assert read(evolve(plan, persistent=True).open(), [0, 0], 3) == fresh
+    assert [batch[0][1] for *_, batch in fresh] == [1, 1, 1]
+
+
+def test_own_batches_go_through_an_endless_order_pass_by_pass() -> None:
+    """Each pass goes on where the one before ended, as with torch's own batches."""
+    own = Plan(sampler="own endless batches", size=6, batch_size=2).open()
+    order = InfiniteSampler(range(6), seed=2).part(0, 18)
+    seen = [sample[0] for *_, batch in read(own, [0, 0], 9) for sample in batch]
+    assert seen == order
