@@ -72,7 +72,7 @@ class Send(Hook):
 
 def send(place: str, when: bool) -> None:
     """Send the signal, if that is where."""
-    if PLACE == place and when:
+    if place == PLACE and when:
         for _ in range(TIMES):
             os.kill(os.getpid(), NUMBER)
 
