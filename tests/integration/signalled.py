@@ -1,7 +1,7 @@
 """The config of ``killable.py`` in a process that sends itself a signal.
 
-In the environment, ``SIGNAL``: its name; ``PLACE``: where it is sent, one of the keys of
-``PLACES``; ``AGAIN``: whether it is sent twice. With ``worker`` a loader process sends
+In the environment, ``SIGNAL``: its name; ``PLACE``: where it is sent;
+``AGAIN``: whether it is sent twice. With ``worker`` a loader process sends
 it, to the whole process group, as a terminal and some schedulers do.
 """
 
