@@ -56,7 +56,7 @@ class Numbers(Dataset[torch.Tensor]):
 
 def spread(values: list[float]) -> dict[str, float]:
     """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4)
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return {"median": middle, "low": low, "high": high}
 
 
@@ -182,8 +182,10 @@ def main() -> None:
         rows = [
             (
                 f"randomness={setting!r}",
-                f"{described(one, lambda value: f'{value:.1f}')}   "
-                f"{(one['median'] - off) / BATCH:+.2f} a sample",
+                (
+                    f"{described(one, lambda value: f'{value:.1f}')}   "
+                    f"{(one['median'] - off) / BATCH:+.2f} a sample"
+                ),
             )
             for setting, one in settings.items()
         ]
