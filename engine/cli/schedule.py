@@ -16,6 +16,7 @@ from engine.build import (
 )
 from engine.cli.config_file import load_config
 from engine.cli.schedule_curves import Curves, follow
+from engine.config import at, located
 from engine.dataset import data_length
 from engine.errors import ConfigError
 from engine.optim import OptimWrapperDict, lr_ratio, scale_lr
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from engine.config import Config, at, located
+    from engine.config import Config
 
 __all__ = ["plan", "run"]
 
