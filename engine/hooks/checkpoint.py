@@ -82,6 +82,9 @@ class CheckpointHook(Hook):
     """
 
     priority: ClassVar[Priority] = Priority.VERY_LOW
+    transient: ClassVar[frozenset[str]] = frozenset(
+        {"_last_save", "_opened", "_host", "_reports", "_watching", "_warned"}
+    )
 
     def __init__(
         self,

@@ -603,7 +603,8 @@ class TrainEngine(Driven, SavedEngine):
         """End an epoch that was saved between its last step and its end."""
         skip = self.run_state.epoch_cut == "skip"
         progress = self.run_state.progress
-        if self.driving and progress.pass_batch:  # as in _end_epoch
+        bounded = self.run_state.limits.max_iters is None
+        if self.driving and bounded and progress.pass_batch:  # as in _end_epoch
             progress.finish_pass()
         if self.run_state.epoch_cut:
             self._on_epoch_cut()

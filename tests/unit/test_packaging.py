@@ -173,7 +173,7 @@ def test_engine_imports_only_what_it_requires() -> None:
     required = {
         canonicalize_name(r.name) for r in requirements("options", "install_requires")
     }
-    # What a command draws with is imported when it runs; without it, it names the extra.
+    # What a command draws with is imported late; without it, it names the extra.
     drawing = requirements("options.extras_require", "plot")
     required |= {canonicalize_name(r.name) for r in drawing}
     assert {IMPORTED_AS.get(name, name) for name in others} - required == set()
