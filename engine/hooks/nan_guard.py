@@ -116,7 +116,9 @@ class NanGuardHook(Hook):
                     "one of your own cannot be led back. Use 'skip' or 'stop'."
                 )
                 raise ConfigError(message)
-            if not runner.state.started or runner.trainer.rescue.file.newest is None:
+            store = runner.trainer.rescue.file.store
+            done = runner.state.iteration
+            if not store.of_run(runner.trainer.run_id, up_to=done):
                 runner.owe(DueKind.SAVE, self)
 
     def pay(self, runner: RunContext, due: Due) -> None:
