@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from engine import CheckpointHook, Runner
 from engine.checkpoint import Store, find_latest_checkpoint, read, verify
-from engine.errors import CheckpointError
+from engine.errors import CheckpointDamagedError, CheckpointError
 from tests.integration.dying_save import checkpoint
 from tests.runs import Recorder, RunPlan, make_runner, story
 
@@ -91,14 +91,14 @@ def test_a_run_saves_prunes_and_resumes_past_damage(
     content = bytearray(system.cat_file(newest))
     content[len(content) // 2] ^= 1
     system.pipe_file(newest, bytes(content))
+    with pytest.raises(CheckpointDamagedError):
+        verify(newest, backend_args=options)
 
     again = trained(tmp_path / "run", bucket, options, resume=True)
 
     assert story(again) == story(whole)
-    (log,) = again.log_dir.glob("*.log")
-    assert "Passed over: " + newest in log.read_text()
     assert names(system, bucket) == kept | {"last_checkpoint"}
-    assert verify(newest, backend_args=options) is not None
+    assert verify(newest, backend_args=options) is not None  # trained and saved anew
 
 
 def test_an_upload_in_parts_appears_whole_or_not_at_all(
@@ -132,3 +132,19 @@ def test_a_refusal_is_told_before_training(
     """Not after an epoch, and with the URL: here a bucket's name is too short."""
     with pytest.raises(CheckpointError, match="s3://b/run: checkpoints could not be"):
         trained(tmp_path / "run", "s3://b", options)
+
+
+def test_a_store_that_refuses_does_not_begin_a_new_run(
+    bucket: str,
+    options: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What cannot be listed is an error, not an empty folder: here nobody has a key."""
+    trained(tmp_path / "run", bucket, options)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(CheckpointError, match=f"{bucket}/run: could not be listed: U"):
+        trained(tmp_path / "run", bucket, resume=True)
