@@ -88,6 +88,8 @@ class Store:
     Args:
         folder: A path, or a URL that fsspec knows; made at the first write.
         backend_args: For the file system of a URL, as fsspec takes them.
+        elsewhere: For the file system of the URL that a local folder's
+            ``last_checkpoint`` may name.
 
     Raises:
         ConfigError: The file system of the URL is not known or not installed.
@@ -95,6 +97,7 @@ class Store:
 
     folder: Location = field(converter=place)
     backend_args: Mapping[str, Any] | None = None
+    elsewhere: Mapping[str, Any] | None = field(default=None, kw_only=True)
     _storage: Storage = field(init=False, repr=False, eq=False)
     _sequence: int | None = field(default=None, init=False, repr=False, eq=False)
 
@@ -245,6 +248,7 @@ class Store:
 
         Raises:
             CheckpointDamagedError: There are checkpoints, and none of them is good.
+            CheckpointError: They cannot be listed: a server does not answer or refuses.
         """
         remarks: list[str] = []
         candidates = self.candidates() if among is None else among
@@ -269,7 +273,11 @@ class Store:
         return None
 
     def candidates(self) -> list[Location]:
-        """All checkpoints: the one that is pointed to, its neighbours, then ours."""
+        """All checkpoints: the one that is pointed to, its neighbours, then ours.
+
+        Raises:
+            CheckpointError: A folder cannot be listed: nobody knows what is there.
+        """
         named = find_latest_checkpoint(self.folder, self.backend_args)
         found: list[Location] = []
         if named is not None:
@@ -294,20 +302,25 @@ class Store:
         return found
 
     def ordered(self) -> list[Location]:
-        """The folder's own checkpoints, newest first."""
+        """The folder's own checkpoints, newest first.
+
+        Raises:
+            CheckpointError: The folder cannot be listed.
+        """
         entries = []
-        for one in self._storage.files(".pth"):
-            manifest = find_manifest(self._storage, one.name)
-            if manifest is not None and not manifest.format:
-                continue  # published: weights and no run
-            sequence = None if manifest is None else manifest.sequence
-            entries.append(Entry(one.name, one.modified, sequence))
+        with self._explained(self.folder, "listed"):
+            for one in self._storage.files(".pth"):
+                manifest = find_manifest(self._storage, one.name)
+                if manifest is not None and not manifest.format:
+                    continue  # published: weights and no run
+                sequence = None if manifest is None else manifest.sequence
+                entries.append(Entry(one.name, one.modified, sequence))
         return [join(self.folder, name) for name in newest_first(entries)]
 
     def _arguments_for(self, path: Location) -> Mapping[str, Any] | None:
         """Our file system's arguments, for what lies in the same one."""
         same = isinstance(path, Path) == isinstance(self.folder, Path)
-        return self.backend_args if same else None
+        return self.backend_args if same else self.elsewhere
 
 
 def check_writable(checkpoint: Any, where: str) -> None:
