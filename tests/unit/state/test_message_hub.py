@@ -178,7 +178,7 @@ def test_views_of_a_hub_are_read_only() -> None:
 
 
 def test_it_goes_back_to_what_it_was() -> None:
-    """What came since goes, what no checkpoint carries stays; histories are the same."""
+    """What came since goes, what no checkpoint carries stays; histories live on."""
     hub = MessageHub()
     hub.update_scalar("train/loss", 1.0)
     hub.update_info("epoch", 1)
