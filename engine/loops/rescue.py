@@ -63,6 +63,10 @@ class Rescue:
         assert self._before_due is not None
         self._before_due.put_back()
 
+    def kept(self) -> None:
+        """The validation that was being paid is left, and its place is kept."""
+        self._before_due = self._here = None
+
     def moved_on(self) -> None:
         """The state is another one than that which was saved last."""
         self._here = (None, 0)

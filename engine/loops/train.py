@@ -13,7 +13,7 @@ from engine.dataset import (
     draws_apart,
     open_cursor,
 )
-from engine.errors import NonFiniteError, StateError
+from engine.errors import MetricError, NonFiniteError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.dues import pay
@@ -549,6 +549,9 @@ class TrainEngine(Driven, SavedEngine):
         self._dataloader_iter = None
         if isinstance(self.state.dataloader, Feed):
             self.state.dataloader.cursor.close()
+        validator = getattr(self.context, "validator", None)
+        if validator is not None:
+            validator.release()
 
     def _on_unread(self) -> None:
         """Reading the data gave an error."""
@@ -914,15 +917,51 @@ class TrainEngine(Driven, SavedEngine):
     def _pay(self, due: Due) -> bool:
         """Pay one due; returns whether it is paid, or was left because of a stop."""
         try:
-            with self.rescue.paying(), self.context.stops.leaving():
+            with (
+                self.rescue.paying(),
+                self.context.stops.leaving(),
+                self.inside.paying(due.kind),
+            ):
                 pay(due, self.run_state, self._validations, self.context)
         except Halt:
-            self.rescue.left()
-            self._requests.halt_for(None)
+            if self.inside.keeps_place:
+                self.rescue.kept()
+            else:
+                self.rescue.left()
+            if self.context.stops.asked:
+                self._requests.halt_for(None)
             return False
         if due.kind is DueKind.VALIDATION:
+            self.inside.done()
             self.rescue.moved_on()
         return True
+
+    def between_batches(self, validator: EvalEngine) -> None:
+        """A validation is between two of its batches: save or stop if that is wanted.
+
+        Where a metric cannot give its state, a save and an interrupt wait for the end
+        of the validation, and a signal leaves it to begin again whole.
+
+        Raises:
+            Halt: The validation is left.
+        """
+        state, asked = self.run_state, self.context.stops.leaves
+        saves = [due for due in state.due if due.kind is DueKind.SAVE]
+        leaves = asked or self._requests.halts(state)
+        if not (leaves or saves):
+            return
+        place, why = None, ""
+        try:
+            place = validator.read_place()
+        except MetricError as error:
+            why = str(error)
+        if saves and place is not None:
+            with self.inside.being(place), fence():
+                for due in saves:
+                    pay(due, state, self._validations, self.context)
+        if asked or (leaves and place is not None):
+            self.inside.leave(place, why)
+            raise Halt
 
     def _heed(self) -> None:
         """Hand to Ignite's loop what was asked for and takes effect here."""
