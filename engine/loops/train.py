@@ -33,7 +33,6 @@ from engine.state import (
     Stream,
     capture_randomness,
     derive_seed,
-    fence,
     restore_randomness,
     seed_everything,
 )
@@ -930,7 +929,7 @@ class TrainEngine(Driven, SavedEngine):
         except MetricError as error:
             why = str(error)
         if saves and place is not None:
-            with self.inside.being(place), fence():
+            with self.inside.being(place), validator.outside():
                 for due in saves:
                     pay(due, state, self._validations, self.context)
         if asked or (leaves and place is not None):

@@ -117,9 +117,27 @@ MUTANTS = {
     ),
     "validation is not fenced": Mutant(
         "loops/evaluate.py",
-        "        with fence(), torch.no_grad(), evaluation_mode(self.model):",
-        "        with torch.no_grad(), evaluation_mode(self.model):",
+        "            fence(),\n            torch.no_grad(),\n",
+        "            torch.no_grad(),\n",
         (f"{FENCE}[False-1]",),
+    ),
+    "what a validation gathered is not put back": Mutant(
+        "loops/inside.py",
+        '    gathered.load_state_dict(place["gathered"])\n',
+        "",
+        (STOPS,),
+    ),
+    "a validation goes on with training's generators": Mutant(
+        "loops/inside.py",
+        '    restore_randomness(place["randomness"])\n',
+        "",
+        (STOPS,),
+    ),
+    "hooks see a validation begin twice": Mutant(
+        "loops/evaluate.py",
+        "        self._again.put_back()",
+        "        self._again",
+        (STOPS,),
     ),
     "handlers of a save are not fenced": Mutant(
         "loops/saved.py",
