@@ -15,7 +15,7 @@ from tests.toys import echo_trainer
 MODES = ("train", "val", "test")
 
 
-def at(**place: int) -> Any:
+def at(**place: Any) -> Any:
     """A runner that is in the middle of a run."""
     return SimpleNamespace(**place)
 
