@@ -33,6 +33,7 @@ from engine.state import (
     Stream,
     capture_randomness,
     derive_seed,
+    fence,
     restore_randomness,
     seed_everything,
 )

@@ -155,12 +155,19 @@ def test_arrays_come_back(array: np.ndarray[Any, Any], number: bool) -> None:
     assert found.tobytes() == value.tobytes()
 
 
+def hits(outputs: torch.Tensor, targets: torch.Tensor) -> float:
+    """How many are right."""
+    return float((outputs.argmax(1) == targets).sum())
+
+
 METRICS: dict[str, Callable[[], Any]] = {
     "Accuracy": theirs.Accuracy,
     "Precision": theirs.Precision,
     "ConfusionMatrix": lambda: theirs.ConfusionMatrix(3),
     "Loss": lambda: theirs.Loss(torch.nn.functional.cross_entropy),
-    "EpochMetric": lambda: theirs.EpochMetric(lambda y, t: float((y.argmax(1) == t).sum())),
+    "EpochMetric": lambda: theirs.EpochMetric(
+        lambda y, t: float((y.argmax(1) == t).sum())
+    ),
     "Loss of a module": lambda: theirs.Loss(torch.nn.CrossEntropyLoss()),
     "made of others": lambda: theirs.Fbeta(1),
     "a group": lambda: theirs.MetricGroup({"a": theirs.Accuracy()}),
