@@ -956,7 +956,7 @@ class TrainEngine(Driven, SavedEngine):
         except MetricError as error:
             why = str(error)
         if saves and place is not None:
-            with self.inside.being(place), fence():
+            with self.inside.being(place), validator.outside():
                 for due in saves:
                     pay(due, state, self._validations, self.context)
         if asked or (leaves and place is not None):
