@@ -65,11 +65,7 @@ class Rescue:
 
     def kept(self) -> None:
         """The validation that was being paid is left, and its place is kept."""
-<<<<<<< HEAD
         self.give_up()
-=======
-        self._before_due, self._here = None, (None, 0)
->>>>>>> evaluation
 
     def moved_on(self) -> None:
         """The state is another one than that which was saved last."""
