@@ -18,6 +18,7 @@ from engine.dataset.sample_randomness import (
     draws_nothing,
 )
 from engine.dataset.worker import Shipping, WorkerStart, freeze, thaw
+from engine.dataset.worker_signals import signals_held
 from engine.dist import get_dist_info
 from engine.errors import DataError
 from engine.state import Exactness, PartReport, derive_seed
@@ -134,7 +135,9 @@ class LoaderCursor:
         assert self._inner.generator is not None
         self._inner.generator.manual_seed(derive_seed(self._seed, data_pass))
         read = batch
-        for item in self._inner:
+        with signals_held():
+            items = iter(self._inner)
+        for item in items:
             read += 1
             yield self._workers.take(item) if self._workers.ship else item
         if read < self.length:

@@ -849,6 +849,9 @@ class TrainEngine(Driven, SavedEngine):
         if unknown and not state.epoch_cut:
             # The data has no length; its first epoch has told it.
             state.limits = evolve(state.limits, epoch_length=state.epoch_iteration)
+            # A run that is resumed from here on knows it from its begin.
+            self._count_window()
+            self._validations.find_next()
         self._at_safe_point = False
         state.progress.finish_epoch()
         state.epoch_cut = ""

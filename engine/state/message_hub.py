@@ -177,7 +177,7 @@ class MessageHub:
 
         :meth:`unsaved` names those.
         """
-        left_out = self._transient.union(self.unsaved())
+        left_out = self._left_out()
         return {
             "format": 1,
             "scalars": {
@@ -191,6 +191,20 @@ class MessageHub:
                 if key not in left_out
             },
         }
+
+    def _left_out(self) -> set[str]:
+        return self._transient.union(self.unsaved())
+
+    def forget_since(self, state_dict: Plain) -> None:
+        """Forget what a state that is to be loaded lacks: a run goes back to it.
+
+        Args:
+            state_dict: What :meth:`state_dict` gave then.
+        """
+        left_out = self._left_out()
+        for mine, then in ((self._scalars, "scalars"), (self._info, "info")):
+            for key in mine.keys() - state_dict[then].keys() - left_out:
+                del mine[key]
 
     def load_state_dict(self, state_dict: Plain, /) -> None:
         """Take over scalars and facts; keys that the saved hub lacks stay.

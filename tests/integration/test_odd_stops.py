@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from engine import (
     CheckpointHook,
@@ -24,7 +24,7 @@ from engine.checkpoint import HostCopy, find_latest_checkpoint, read
 from engine.errors import CheckpointDamagedError, RunInterrupted
 from engine.hooks import NanGuardHook
 from engine.loops.stops import Stops
-from tests.runs import Recorder, RunPlan, Samples, make_runner, story
+from tests.runs import Recorder, RunPlan, Samples, make_runner, recorder, story
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,9 +259,10 @@ def guarded(folder: Path, *hooks: Hook, interval: int = 1) -> Runner:
         "shuffle": True,
         "collate_fn": "default_collate",
     }
+    if not any(isinstance(one, CheckpointHook) for one in hooks):
+        hooks = (CheckpointHook(interval=1, by_epoch=False), *hooks)
     return make(
         folder,
-        CheckpointHook(interval=1, by_epoch=False),
         NanGuardHook("rollback", interval=interval),
         *hooks,
         plan=RunPlan(max_epochs=1, batch_size=2, val_interval=None),
@@ -375,3 +376,48 @@ def test_no_checkpoint_holds_a_bad_gradient(
     for path in tmp_path.glob("*.pth"):
         for one in read(path)["engine"]["gradients"] or ():
             assert one is None or one.isfinite().all(), path
+
+
+def test_a_rollback_to_the_start_takes_all_scalars_back(tmp_path: Path) -> None:
+    """What the hub has is that of the iterations that count, none of them nan."""
+    runner = guarded(tmp_path, CheckpointHook(interval=100))
+    runner.train()
+    assert runner.state.rollbacks == 1
+    losses, _ = runner.message_hub.get_scalar("train/loss").data
+    assert len(losses) == runner.iter == 7
+    assert losses.tolist() == recorder(runner).losses()
+
+
+# -- data that tells its length by ending --------------------------------------
+
+
+class Unsized(IterableDataset[Any]):
+    """Five points; nobody says so before they are read."""
+
+    def __iter__(self) -> Any:
+        points = Samples(5, augment=True)
+        return (points[index] for index in range(5))
+
+
+@pytest.mark.parametrize("iteration", [2, 4])
+def test_a_length_that_was_told_counts_before_and_after_a_resume(
+    tmp_path: Path, iteration: int
+) -> None:
+    """The last window is as long as what is left, also in the run that is not cut."""
+    plan = RunPlan(max_epochs=3, accumulate=2, val_interval=None)
+    loader = {
+        "dataset": Unsized(),
+        "batch_size": 2,
+        "num_workers": 0,
+        "collate_fn": "default_collate",
+    }
+    whole = make(tmp_path / "whole", plan=plan, train_dataloader=loader)
+    whole.train()
+    cut = tmp_path / "cut"
+    hook = At("after_train_iter", iteration, term)
+    with pytest.raises(RunInterrupted):
+        make(cut, hook, plan=plan, train_dataloader=loader).train()
+    resumed = make(cut, plan=plan, train_dataloader=loader, resume=True)
+    resumed.train()
+    assert story(resumed) == story(whole)
+    assert whole.state.progress.optimizer_steps == 5
