@@ -265,7 +265,7 @@ def main() -> None:
         "samples": length,
         "resume": first_steps,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "randomness": cost_of_randomness(20 if quick else 1000, 3 if quick else 15),
+        "randomness": cost_of_randomness(10 if quick else 1000, 2 if quick else 15),
         "place in 10**9, us": {
             str(count): place(10**9, count, 50 if quick else 2000)
             for count in (1, 32, 256)
