@@ -14,7 +14,7 @@ In an object store an object appears when it is committed; then comes the manife
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -238,22 +238,25 @@ class Store:
     # -- reading ----------------------------------------------------------------
 
     def newest_good(
-        self, *, map_location: Any = "cpu"
+        self, *, map_location: Any = "cpu", among: Sequence[Location] | None = None
     ) -> tuple[Location, dict[str, Any], list[str]] | None:
         """The newest checkpoint that can be resumed from.
 
-        The one that ``last_checkpoint`` names, then the others, newest first.
+        Args:
+            map_location: Where tensors are put while reading.
+            among: Files to choose from, newest first; ``None``: the one that
+                ``last_checkpoint`` names, then the others.
 
         Returns:
             Path, contents, and a remark for each file that was passed over; ``None``
-            in a folder without checkpoints.
+            where there is no file.
 
         Raises:
             CheckpointDamagedError: There are checkpoints, and none of them is good.
             CheckpointError: They cannot be listed: a server does not answer or refuses.
         """
         remarks: list[str] = []
-        candidates = self.candidates()
+        candidates = self.candidates() if among is None else among
         for path in candidates:
             try:
                 content = read(
@@ -288,6 +291,20 @@ class Store:
             if folder != self.folder:
                 found += Store(folder, self._arguments_for(folder)).ordered()
         return list(dict.fromkeys(found + self.ordered()))
+
+    def of_run(self, run_id: str, *, up_to: int) -> list[Location]:
+        """The folder's checkpoints of a run, newest first.
+
+        Args:
+            run_id: The run's.
+            up_to: Only those of at most so many iterations.
+        """
+        found = []
+        for path in self.ordered():
+            manifest = find_manifest(self._storage, name_of(path))
+            if manifest is not None and manifest.run_id == run_id:
+                found += [path] * (manifest.iteration <= up_to)
+        return found
 
     def ordered(self) -> list[Location]:
         """The folder's own checkpoints, newest first.

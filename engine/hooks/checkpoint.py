@@ -17,7 +17,7 @@ from engine.checkpoint import (
     place,
     publish,
 )
-from engine.errors import ConfigError, SerializationError
+from engine.errors import ConfigError
 from engine.evaluator import get_metric_value
 from engine.events import Events, Priority
 from engine.hooks.best import GREATER, LESS, find_rules, is_better
@@ -25,7 +25,7 @@ from engine.hooks.disk_room import RoomCheck
 from engine.hooks.hook import Hook
 from engine.hooks.saving import Save, pointer_text
 from engine.registry import HOOKS
-from engine.state import Due, DueKind, Phase, RunContext
+from engine.state import Due, DueKind, Phase, RunContext, check_format
 
 if TYPE_CHECKING:
     import os
@@ -346,6 +346,8 @@ class CheckpointHook(Hook):
         Raises:
             CheckpointError: It could not be written.
         """
+        if not self._reports:
+            return  # none; an evaluation alone has no writer
         if self._watching is not None:
             self._watching.remove()
             self._watching = None
@@ -356,8 +358,9 @@ class CheckpointHook(Hook):
 
     def _finish_whole(self, runner: RunContext) -> None:
         """The same at a safe point: if that save failed, the state there is kept."""
-        with runner.trainer.rescue.paying():
-            self._finish(runner)
+        if self._reports:
+            with runner.trainer.rescue.paying():
+                self._finish(runner)
 
     def _report(self, runner: RunContext) -> None:
         """Log what was written: not in the thread, so that lines keep their order."""
@@ -477,15 +480,9 @@ class CheckpointHook(Hook):
         Raises:
             SerializationError: The format or the keys are not ours.
         """
-        expected = set(self.state_dict())
         if state_dict.get("format") == 1:
             state_dict = {**state_dict, "format": 2, "stale": []}
-        if set(state_dict) != expected or state_dict["format"] != 2:  # noqa: PLR2004  # the format
-            message = (
-                f"CheckpointHook: expected state of format 2 with {sorted(expected)}, "
-                f"found format {state_dict.get('format')!r} with {sorted(state_dict)}"
-            )
-            raise SerializationError(message)
+        check_format("CheckpointHook", state_dict, self.state_dict())
         self._saved = list(state_dict["saved"])
         self._stale = list(state_dict["stale"])
         self._left_over = list(self._stale)

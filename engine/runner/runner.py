@@ -260,6 +260,7 @@ class Runner(RunnerBuilders):
             self.state,
             model=self.model,
             mode="val",
+            randomness=self._randomness["samples"],
             context=self,
         )
         self.tester = EvalEngine(
@@ -267,6 +268,7 @@ class Runner(RunnerBuilders):
             self.state,
             model=self.model,
             mode="test",
+            randomness=self._randomness["samples"],
             context=self,
         )
         self.hook_set = HookSet(self)
