@@ -151,6 +151,7 @@ class LoaderCursor:
 
     def close(self) -> None:
         """Let workers go; see ``Cursor``."""
+        self._workers.go()
         self._inner = self._make_inner({})
 
     def _make_inner(self, states: Mapping[int, bytes]) -> DataLoader[Any]:
@@ -309,6 +310,10 @@ class _WorkerStates:
         self._pass, self._start, self._shift = data_pass, batch, shift
         self._given = given
         return given if changed and not alike else None
+
+    def go(self) -> None:
+        """There are none now: the next ones begin with nothing, or are told."""
+        self._given = {}
 
     def take(self, item: tuple[Any, int, bytes]) -> Any:
         """A batch out of what came with it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from engine.loops.validation import Validations
 from engine.state import (
     DueKind,
     Phase,
+    ResumeReport,
     Stream,
     capture_randomness,
     derive_seed,
@@ -571,6 +573,7 @@ class TrainEngine(Driven, SavedEngine):
             and self._at_safe_point
             and untouched,
         )
+        self._release_data()
 
     # -- driven by a loop of the user's ------------------------------------------
 
@@ -889,6 +892,20 @@ class TrainEngine(Driven, SavedEngine):
         stops = self.context.stops
         stops.halted = True
         stops.path = self.rescue.keep()
+        self._let_workers_go()
+
+    def _let_workers_go(self) -> None:
+        """The run may never go on; if it does, it reads from its place anew."""
+        feed, items = self.state.dataloader, self._dataloader_iter
+        if not isinstance(feed, Feed) or not isinstance(items, Generator):
+            return
+        if not ResumeReport(feed.cursor.resume_report()).is_exact:
+            return  # what is read now cannot be read again
+        state = feed.state()
+        items.close()
+        feed.cursor.close()
+        feed.cursor.load(state)
+        self._dataloader_iter = iter(feed)
 
     # -- safe points -------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -421,3 +422,78 @@ def test_a_length_that_was_told_counts_before_and_after_a_resume(
     resumed.train()
     assert story(resumed) == story(whole)
     assert whole.state.progress.optimizer_steps == 5
+
+
+# -- loader processes ----------------------------------------------------------
+
+
+class Counted(Samples):
+    """Points, moved by how many were read; that is saved."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, augment=True)
+        self.read = 0
+
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor, int]:
+        self.read += 1
+        number, point, label = super().__getitem__(index)
+        return number, point + 0.01 * self.read, label
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"read": self.read}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.read = state["read"]
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("dataset", [Samples, Counted])
+def test_a_stop_lets_workers_go(
+    tmp_path: Path, dataset: type[Samples], *, persistent: bool
+) -> None:
+    """None is left when ``train()`` raises; going on there starts them anew."""
+
+    def begin(folder: Path, *hooks: Hook) -> Runner:
+        loader = {
+            "dataset": dataset(9),
+            "batch_size": 2,
+            "num_workers": 2,
+            "persistent_workers": persistent,
+            "shuffle": True,
+            "collate_fn": "default_collate",
+        }
+        plan = RunPlan(max_epochs=2, val_interval=None)
+        return make(folder, *hooks, plan=plan, train_dataloader=loader)
+
+    whole = begin(tmp_path / "whole")
+    whole.train()
+    stops = [At("after_train_iter", iteration, term) for iteration in (3, 4, 8)]
+    runner = begin(tmp_path / "cut", *stops)
+    for _ in stops:
+        with pytest.raises(RunInterrupted):
+            runner.train()
+        assert not multiprocessing.active_children()
+    runner.train()
+    assert story(runner) == story(whole)
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_failure_lets_workers_go(tmp_path: Path, *, persistent: bool) -> None:
+    """None is left when the error arrives, whoever keeps the Runner."""
+
+    def fail(_: Any) -> None:
+        message = "oh no"
+        raise ValueError(message)
+
+    loader = {
+        "dataset": Samples(9),
+        "batch_size": 2,
+        "num_workers": 1,
+        "persistent_workers": persistent,
+        "collate_fn": "default_collate",
+    }
+    runner = make(tmp_path, At("after_train_iter", 2, fail), train_dataloader=loader)
+    with pytest.raises(ValueError, match="oh no"):
+        runner.train()
+    assert not multiprocessing.active_children()
+    assert runner.state.phase is Phase.FAILED
