@@ -1,0 +1,7 @@
+"""The report of runs: what their files tell, as one page or one picture."""
+
+from engine.report.folder import read_run, read_runs
+from engine.report.page import render, write_page
+from engine.report.run import Run
+
+__all__ = ["Run", "read_run", "read_runs", "render", "write_page"]

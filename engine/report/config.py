@@ -13,8 +13,8 @@ from attrs import field, frozen
 
 __all__ = ["Code", "Difference", "differences", "find_rule", "flatten", "read_config"]
 
-# Where a run lies and what it loads says nothing of what it is.
-_OF_A_PLACE = ("work_dir", "custom_imports")
+# Where a run lies, and that it was resumed, says nothing of what it is.
+_OF_A_PLACE = ("work_dir", "custom_imports", "resume")
 
 
 @frozen

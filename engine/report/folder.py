@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.errors import ReportError
@@ -65,7 +65,7 @@ def read_run(work_dir: Path, *, name: str = "", verify: bool = True) -> Run:
         events=story.told_events(),
         checkpoints=find_checkpoints(work_dir, saves, look=verify),
         config=config,
-        environment=story.environment,
+        environment=_environment(story),
         settings=read_config(config),
         length=story.length,
         notes=notes,
@@ -85,6 +85,12 @@ def _read_folder(folder: Path, story: Story, notes: list[Note]) -> None:
         records, found = read_lines(_text(metrics, notes), _short(metrics))
         notes += found
         story.take_metrics(records)
+
+
+def _environment(story: Story) -> Mapping[str, str]:
+    """Of the process that trained last; without one, of the last one."""
+    trained = story.starts[-1].environment if story.starts else {}
+    return trained or story.environment
 
 
 def _text(path: Path, notes: list[Note]) -> str:

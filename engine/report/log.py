@@ -39,12 +39,12 @@ class Story:
     config: str = ""
     environment: dict[str, str] = field(factory=dict)
     earlier_runs: int = 0
-    name: str = ""
     _training: dict[str, dict[int, float]] = field(factory=dict)
     _others: dict[str, dict[int, float]] = field(factory=dict)
     _validations: dict[int, Validation] = field(factory=dict)
     _epochs: list[tuple[int, int, bool]] = field(factory=list)
     _process: Start | None = None
+    _config: str = ""  # the process's: that of one that only evaluates counts less
     _events_before: int = 0  # those that the processes before told
     _trains: bool = False
     _has_log: bool = False
@@ -74,7 +74,8 @@ class Story:
         if kind == "environment":
             self._begin_process(record, time)
         elif kind == "config":
-            self.config = str(record.get("text", ""))
+            self._config = str(record.get("text", ""))
+            self.config = self.config or self._config
         elif kind == "resumed":
             self._cut_back(record)
         elif kind == "training_starts":
@@ -128,7 +129,7 @@ class Story:
             max_iters=_whole(record, "max_iters"),
             seed=_whole(record, "seed"),
         )
-        self.name = str(record.get("run", "")) or self.name
+        self.config = self._config or self.config
         self.starts.append(start)
         self._process = evolve(process, resumed_from="")
         self._trains = True
@@ -357,7 +358,7 @@ def _guess(start: Start, record: Mapping[str, Any], done: int) -> Spent | None:
     if whole is None or data is None or not time:
         return start.spent
     known = start.spent or Spent(measured=False)
-    more = max(done - max(start.last, start.first), 0)
+    more = max(done - start.first - known.iterations, 0)
     return evolve(
         known,
         data=known.data + more * data,

@@ -229,7 +229,7 @@ class Run:
         events: What happened, in order.
         checkpoints: Those that are there, oldest first.
         config: The config's text; empty without one.
-        environment: Of the last start.
+        environment: Of the last process that trained.
         settings: The config as a tree; see :func:`read_config`.
         length: Iterations in an epoch; ``None`` if that cannot be told.
         notes: What could not be read.

@@ -151,6 +151,15 @@ def scores(run: Run) -> Sequence[Score]:
     return sorted(found, key=lambda one: one.rule is None)
 
 
+def throughput(run: Run) -> float | None:
+    """Iterations per second while it trained; ``None`` if nothing tells."""
+    spent = run.spent
+    if spent is None or not spent.iterations:
+        return None
+    busy = spent.data + spent.step + (spent.rest if spent.measured else 0.0)
+    return spent.iterations / busy if busy > 0 else None
+
+
 def warnings(run: Run) -> Sequence[Event]:
     """What happened that somebody should know of."""
     return [one for one in run.events if one.level in ("warning", "error", "critical")]
@@ -172,7 +181,7 @@ def _figures(run: Run) -> Iterator[Figure]:
     for test in run.tests[-1:]:
         for name, value in list(test.metrics.items())[:1]:
             yield Figure(f"tested {name}", number(value), clock(test.time))
-    loss = _main_loss(run)
+    loss = main_loss(run)
     if loss is not None:
         value = loss.values[-1]
         known = [one for one in loss.values if math.isfinite(one)]
@@ -192,7 +201,7 @@ def step_unit(run: Run) -> str:
     return "iteration" if by_iteration else "epoch"
 
 
-def _main_loss(run: Run) -> Curve | None:
+def main_loss(run: Run) -> Curve | None:
     named = [one for one in run.curves if one.mode == "train" and "loss" in one.name]
     exact = [one for one in named if one.name == "loss"]
     return (exact or named or [None])[0]
@@ -204,13 +213,10 @@ def _time_figures(run: Run) -> Iterator[Figure]:
     wall = sum(max(seconds_between(one.began, one.ended), 0) for one in run.starts)
     several = f"in {plural(len(run.starts), 'start')}" if len(run.starts) > 1 else ""
     yield Figure("wall time", span(wall), several)
-    spent = run.spent
-    if spent is None or not spent.iterations:
-        return
-    busy = spent.data + spent.step + (spent.rest if spent.measured else 0.0)
-    if busy > 0:
-        samples = f"{spent.samples / busy:,.0f} samples/s" if spent.samples else ""
-        rate = spent.iterations / busy
+    spent, rate = run.spent, throughput(run)
+    if spent is not None and rate is not None:
+        each = spent.samples / spent.iterations
+        samples = f"{each * rate:,.0f} samples/s" if spent.samples else ""
         yield Figure("throughput", f"{rate:,.1f} it/s", samples)
 
 
