@@ -106,7 +106,8 @@ class Browser:
         self.errors.clear()
         self.requests.clear()
         self._loaded = False
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        gone = self.call("Page.navigate", url=path.resolve().as_uri())
+        assert "errorText" not in gone, f"{path}: {gone}"
         while not self._loaded:
             self._take()
         self.settle()

@@ -39,15 +39,17 @@ class Story:
     config: str = ""
     environment: dict[str, str] = field(factory=dict)
     earlier_runs: int = 0
-    _training: dict[str, dict[int, float]] = field(factory=dict)
-    _others: dict[str, dict[int, float]] = field(factory=dict)
-    _validations: dict[int, Validation] = field(factory=dict)
-    _epochs: list[tuple[int, int, bool]] = field(factory=list)
-    _process: Start | None = None
-    _config: str = ""  # the process's: that of one that only evaluates counts less
-    _events_before: int = 0  # those that the processes before told
-    _trains: bool = False
-    _has_log: bool = False
+    _training: dict[str, dict[int, float]] = field(factory=dict, init=False)
+    _others: dict[str, dict[int, float]] = field(factory=dict, init=False)
+    _validations: dict[int, Validation] = field(factory=dict, init=False)
+    # Epoch, iteration, and whether the epoch was under way.
+    _epochs: list[tuple[int, int, bool]] = field(factory=list, init=False)
+    # Of the process whose lines are read.
+    _process: Start | None = field(default=None, init=False)
+    _own_config: str = field(default="", init=False)
+    _events_before: int = field(default=0, init=False)
+    _trains: bool = field(default=False, init=False)
+    _has_log: bool = field(default=False, init=False)
 
     # -- the log -----------------------------------------------------------------
 
@@ -74,8 +76,8 @@ class Story:
         if kind == "environment":
             self._begin_process(record, time)
         elif kind == "config":
-            self._config = str(record.get("text", ""))
-            self.config = self.config or self._config
+            self._own_config = str(record.get("text", ""))
+            self.config = self.config or self._own_config
         elif kind == "resumed":
             self._cut_back(record)
         elif kind == "training_starts":
@@ -129,7 +131,7 @@ class Story:
             max_iters=_whole(record, "max_iters"),
             seed=_whole(record, "seed"),
         )
-        self.config = self._config or self.config
+        self.config = self._own_config or self.config
         self.starts.append(start)
         self._process = evolve(process, resumed_from="")
         self._trains = True
