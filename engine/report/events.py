@@ -13,7 +13,7 @@ from engine.report.run import Event
 __all__ = ["collapse", "describe"]
 
 _APART = frozenset(
-    {"timestamp", "level", "event", "run", "rank", "exception", "stack", "text", "spent"}
+    {"timestamp", "level", "event", "run", "rank", "exception", "stack", "text", "time_spent"}
 )
 _EXACT = "exact"
 _LONGEST = 300  # characters of an event's text; the rest goes to its details

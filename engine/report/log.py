@@ -16,7 +16,7 @@ __all__ = ["Story", "seconds_between"]
 
 TIMES = frozenset({"time", "data_time", "eta", "memory", "elapsed", "timestamp"})
 _PLACES = frozenset({"epoch", "iter", "step"})
-_APART = frozenset({"timestamp", "level", "event", "run", "rank", "spent"})
+_APART = frozenset({"timestamp", "level", "event", "run", "rank", "time_spent"})
 # Lines that become curves and tables; the others are events.
 _TOLD_ELSEWHERE = frozenset(
     {"train", "val", "test", "val_metrics", "test_metrics", "checkpoint_saved"}
@@ -79,7 +79,9 @@ class Story:
             self._own_config = str(record.get("text", ""))
             self.config = self.config or self._own_config
         elif kind == "resumed":
-            self._cut_back(record)
+            self._resume(record)
+        elif kind == "rolled_back":
+            self._cut_back(_whole(record, "iteration"), None)
         elif kind == "training_starts":
             self._begin_training(record, time)
         elif kind in ("train", "val_metrics", "test_metrics", "checkpoint_saved"):
@@ -146,14 +148,20 @@ class Story:
         for scalars in (self._training, self._others, self._validations):
             scalars.clear()
 
-    def _cut_back(self, record: Mapping[str, Any]) -> None:
-        """The process goes on from a checkpoint: later work is done again."""
-        done, epoch = _whole(record, "iter"), _whole(record, "epoch")
-        path = str(record.get("path", ""))
+    def _resume(self, record: Mapping[str, Any]) -> None:
         self._process = evolve(
             self._process or Start(began=str(record.get("timestamp", ""))),
-            resumed_from=path,
+            resumed_from=str(record.get("path", "")),
         )
+        self._cut_back(_whole(record, "iter"), _whole(record, "epoch"))
+
+    def _cut_back(self, done: int | None, epoch: int | None) -> None:
+        """The run goes on from a checkpoint: later work is done again.
+
+        Args:
+            done: Iterations that the checkpoint has.
+            epoch: Epochs that it has; ``None``: not told.
+        """
         if done is None:
             return
         for points in (*self._training.values(), *self._others.values()):
@@ -341,7 +349,7 @@ def _whole(record: Mapping[str, Any], key: str) -> int | None:
 
 def _spent(record: Mapping[str, Any]) -> Spent | None:
     """What a line says of where the process's time went."""
-    given = record.get("spent")
+    given = record.get("time_spent")
     if not isinstance(given, Mapping):
         return None
     numbers = {str(key): as_number(value) or 0.0 for key, value in given.items()}

@@ -14,6 +14,7 @@ from torch import nn
 
 from engine.build import (
     RunParts,
+    bounded_by_iters,
     build_hook,
     check_groups,
     compile_model,
@@ -42,6 +43,7 @@ from engine.registry import RUNNERS
 from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
 from engine.runner.changes import changes, flatten
+from engine.runner.ends import telling_the_end
 from engine.runner.environment import describe_environment
 from engine.runner.folders import as_path, log_folder, make_folder
 from engine.state import (
@@ -103,7 +105,10 @@ class Runner(RunnerBuilders):
         launcher: How the processes were started: ``"none"``, this one by hand.
         env_cfg: Settings of the process: ``cudnn_benchmark``, ``mp_cfg``
             (``mp_start_method``, ``opencv_num_threads``), ``dist_cfg`` (``backend``,
-            ``timeout``), ``resource_limit`` (open files).
+            ``timeout``), ``resource_limit`` (open files), ``handle_signals`` (whether
+            SIGTERM, SIGINT and SIGUSR1 stop the run in good order), ``max_seconds``
+            (after which it is stopped likewise; counted in each process from the call
+            of ``train()``).
         log_processor: Formats log lines; an object or a spec.
         log_level: Lowest level that is logged.
         visualizer: Writes scalars; an object or a spec.
@@ -289,13 +294,14 @@ class Runner(RunnerBuilders):
             ConfigError: Parts for training are missing or cannot be built.
             ModelError: The model lacks a step that is needed.
             CheckpointError: What is to be loaded cannot be.
+            RunInterrupted: A signal came, or the time is over; the state is saved.
         """
         require_group("train", self.parts.given)
         require_step(self.model, "train_step")
         if self.parts.given["val_dataloader"] is not None:
             require_step(self.model, "val_step")
         self.build_training()
-        with self.trainer.leading():
+        with telling_the_end(self), self.trainer.leading():
             self._log_hooks()
             self._init_weights()
             self.load_or_resume()
@@ -315,6 +321,7 @@ class Runner(RunnerBuilders):
         Raises:
             ConfigError: Parts for validation are missing or cannot be built.
             ModelError: The model lacks ``val_step``.
+            RunInterrupted: A signal came, or the time is over.
         """
         require_group("val", self.parts.given)
         require_step(self.model, "val_step")
@@ -336,6 +343,7 @@ class Runner(RunnerBuilders):
         Raises:
             ConfigError: Parts for testing are missing or cannot be built.
             ModelError: The model lacks ``test_step``.
+            RunInterrupted: A signal came, or the time is over.
         """
         require_group("test", self.parts.given)
         require_step(self.model, "test_step")
@@ -397,6 +405,7 @@ class Runner(RunnerBuilders):
         )
 
     def _log_start(self) -> None:
+        by_iters = bounded_by_iters(self.parts.given["train_cfg"])
         self.logger.info(
             "training_starts",
             line=f"Training from epoch {self.epoch}, iteration {self.iter}, seed "
@@ -404,6 +413,8 @@ class Runner(RunnerBuilders):
             epoch=self.epoch,
             iter=self.iter,
             seed=self.seed,
+            max_epochs=None if by_iters else self.max_epochs,
+            max_iters=self.max_iters if by_iters else None,
             work_dir=str(self.work_dir),
             log_dir=str(self.log_dir),
         )
@@ -472,6 +483,13 @@ class Runner(RunnerBuilders):
         """End training after the running epoch, or iteration if bounded by those."""
         self.trainer.stop(reason)
 
+    def interrupt(self) -> None:
+        """Halt training at the next safe point; ``train()`` again goes on from there.
+
+        Nothing is saved, and ``train()`` returns.
+        """
+        self.trainer.interrupt()
+
     def owe(self, kind: DueKind, owner: object, name: str = "") -> None:
         """Ask for something to be done at the next safe point, by ``owner.pay``."""
         self.state.owe(kind, self.hook_set.name_of(owner), name)
@@ -526,6 +544,7 @@ class Runner(RunnerBuilders):
         )
 
     def _meta(self) -> dict[str, Any]:
+        """Facts that the ``meta`` of each checkpoint has."""
         loader = getattr(self.parts.train_loop, "dataloader", None)
         dataset = getattr(loader, "dataset", None)
         return {
@@ -667,12 +686,14 @@ class Runner(RunnerBuilders):
             on_longer=on_longer or getattr(self.train_loop, "on_longer", None),
             **which,
         )
-        self._cut_logs_back(checkpoint["meta"])
+        self.cut_logs_back(checkpoint["meta"])
         if given is not None and given != self.seed:
             self.logger.warning(
                 "seed_differs",
                 line=f"randomness.seed={given} is ignored: the run that is resumed has "
                 f"seed {self.seed}",
+                given=given,
+                kept=self.seed,
             )
         if mine != self.seed:  # samplers were built with the other one
             loops = {"train": self.parts.train_loop, "val": self.parts.val_loop}
@@ -696,7 +717,7 @@ class Runner(RunnerBuilders):
             return None
         return self.visualizer.state_dict()
 
-    def _cut_logs_back(self, meta: Mapping[str, Any]) -> None:
+    def cut_logs_back(self, meta: Mapping[str, Any]) -> None:
         """Take back what was shown after the checkpoint, if that was shown here."""
         here = meta.get("log_folder") == self._log_dir.name
         logged = meta.get("logged")
