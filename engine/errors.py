@@ -147,6 +147,8 @@ class MetricError(EngineError, ValueError):
 
 class ReportError(EngineError, ValueError):
     """A folder holds no run to report, or the report cannot be made or written."""
+
+
 class NonFiniteError(EngineError, ArithmeticError):
     """A loss or a gradient is nan or infinite, and the run cannot go on with it."""
 

@@ -26,8 +26,8 @@ from engine.loops.optimizer_steps import watch_optimizers
 from engine.loops.requests import Requests
 from engine.loops.rescue import Rescue
 from engine.loops.saved import SavedEngine
-from engine.loops.stops import Halt, Stops
 from engine.loops.spent import TimeSpent
+from engine.loops.stops import Halt, Stops
 from engine.loops.validation import Validations
 from engine.state import (
     DueKind,

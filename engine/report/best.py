@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError
 from engine.hooks.best import GREATER, LESS, rule_by_name
 from engine.report.config import find_rule
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 __all__ = ["best_index", "rule_of"]
 
 # Whole words of names that leave no doubt, beside those that CheckpointHook knows.
-_GREATER_WORDS = frozenset({"f1", "recall", "iou", "dice", "bleu", "map", "psnr", "ssim"})
+_GREATER_WORDS = frozenset(
+    {"f1", "recall", "iou", "dice", "bleu", "map", "psnr", "ssim"}
+)
 _LESS_WORDS = frozenset(
-    {"error", "err", "mse", "rmse", "mae", "perplexity", "ppl", "bits", "distance", "nll"}
+    {
+        "error",
+        "err",
+        "mse",
+        "rmse",
+        "mae",
+        "perplexity",
+        "ppl",
+        "bits",
+        "distance",
+        "nll",
+    }
 )
 
 

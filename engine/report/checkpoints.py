@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.checkpoint import Manifest, find_latest_checkpoint, verify
 from engine.checkpoint.manifest import manifest_name
 from engine.errors import CheckpointError, SerializationError
 from engine.report.run import CheckpointFile, Save
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["find_checkpoints"]
 
@@ -28,7 +31,10 @@ def find_checkpoints(
     paths = {path.resolve(): path for path in work_dir.glob("*.pth")}
     for one in saves:
         path = Path(one.path)
-        if "://" not in one.path and path.is_file():
+        # A work dir that was copied holds its own: the log names those of the first.
+        if "://" in one.path or (work_dir / path.name).exists():
+            continue
+        if path.is_file():
             paths.setdefault(path.resolve(), path)
     newest = _newest(work_dir)
     # The run's own id is that of its newest file; others' in the folder are not its.

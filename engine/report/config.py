@@ -9,12 +9,21 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 
-__all__ = ["Code", "Difference", "differences", "find_rule", "flatten", "read_config"]
+__all__ = [
+    "Code",
+    "Difference",
+    "comparable",
+    "differences",
+    "find_rule",
+    "flatten",
+    "read_config",
+]
 
 # Where a run lies, and that it was resumed, says nothing of what it is.
 _OF_A_PLACE = ("work_dir", "custom_imports", "resume")
+_LISTS = ("param_scheduler", "val_evaluator", "test_evaluator", "custom_hooks")
 
 
 @frozen
@@ -29,11 +38,11 @@ class Code:
 
 
 def read_config(text: str) -> dict[str, Any]:
-    """The entries of a config written as Python: mappings, lists, values, code.
+    r"""The entries of a config written as Python: mappings, lists, values, code.
 
     Empty if the text is no Python, and without what is no assignment.
 
-    >>> read_config("import torch\\nact = torch.relu\\ncfg = dict(a=[1, dict(b=-2)])")
+    >>> read_config("import torch\nact = torch.relu\ncfg = dict(a=[1, dict(b=-2)])")
     {'act': Code(text='torch.relu'), 'cfg': {'a': [1, {'b': -2}]}}
     """
     try:
@@ -91,6 +100,22 @@ def flatten(tree: Any, key: str = "") -> dict[str, str]:
     return found
 
 
+def comparable(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The entries of a config, so that two that mean the same are the same.
+
+    >>> comparable({"param_scheduler": {"type": "LinearLR"}, "resume": True})
+    {'param_scheduler.0.type': "'LinearLR'"}
+    """
+    found = {}
+    for name, value in settings.items():
+        if name in _OF_A_PLACE:
+            continue
+        # One part may be given without a list around it.
+        alone = isinstance(value, Mapping) and "type" in value and name in _LISTS
+        found.update(flatten([value] if alone else value, name))
+    return found
+
+
 @frozen
 class Difference:
     """An entry that is not the same in all runs.
@@ -101,14 +126,14 @@ class Difference:
     """
 
     key: str
-    values: Sequence[str | None] = field(converter=tuple)
+    values: tuple[str | None, ...]
 
 
 def differences(flats: Sequence[Mapping[str, str]]) -> Sequence[Difference]:
     """The entries that differ, in the order in which they first appear.
 
     Args:
-        flats: Of each run, what :func:`flatten` returns, or another plain mapping.
+        flats: Of each run, what :func:`comparable` returns, or another plain mapping.
 
     >>> differences([{"lr": "0.1", "seed": "0"}, {"lr": "0.2", "seed": "0"}])
     [Difference(key='lr', values=('0.1', '0.2'))]
@@ -117,8 +142,8 @@ def differences(flats: Sequence[Mapping[str, str]]) -> Sequence[Difference]:
     found = []
     for key in keys:
         values = [flat.get(key) for flat in flats]
-        if len(set(values)) > 1 and key.partition(".")[0] not in _OF_A_PLACE:
-            found.append(Difference(key, values))
+        if len(set(values)) > 1:
+            found.append(Difference(key, tuple(values)))
     return found
 
 
@@ -137,7 +162,9 @@ def checkpoint_hooks(settings: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]
 def find_rule(settings: Mapping[str, Any], metric: str) -> str | None:
     """What a config says of a metric: ``"greater"`` or ``"less"`` is better, or None.
 
-    >>> hooks = {"checkpoint": {"save_best": ["acc", "ece"], "rule": ["greater", "less"]}}
+    >>> hooks = {
+    ...     "checkpoint": {"save_best": ["acc", "ece"], "rule": ["greater", "less"]}
+    ... }
     >>> find_rule({"default_hooks": hooks}, "ece")
     'less'
     """

@@ -13,7 +13,18 @@ from engine.report.run import Event
 __all__ = ["collapse", "describe"]
 
 _APART = frozenset(
-    {"timestamp", "level", "event", "run", "rank", "exception", "stack", "text", "time_spent"}
+    {
+        "timestamp",
+        "level",
+        "event",
+        "run",
+        "rank",
+        "exception",
+        "stack",
+        "text",
+        "traceback",
+        "time_spent",
+    }
 )
 _EXACT = "exact"
 _LONGEST = 300  # characters of an event's text; the rest goes to its details
@@ -22,9 +33,13 @@ _LONGEST = 300  # characters of an event's text; the rest goes to its details
 def describe(record: Mapping[str, Any]) -> Event:
     """The event that a log line tells of.
 
-    >>> describe({"event": "resumed", "path": "a/iter_4.pth", "epoch": 1, "iter": 4}).text
+    >>> describe(
+    ...     {"event": "resumed", "path": "a/iter_4.pth", "epoch": 1, "iter": 4}
+    ... ).text
     'resumed from iter_4.pth: 1 epoch and 4 iterations in all are done'
-    >>> describe({"event": "backend_failed", "backend": "WandB", "level": "warning"}).text
+    >>> describe(
+    ...     {"event": "backend_failed", "backend": "WandB", "level": "warning"}
+    ... ).text
     'backend failed: backend WandB'
     """
     kind = str(record.get("event", ""))
@@ -34,7 +49,7 @@ def describe(record: Mapping[str, Any]) -> Event:
     except (KeyError, TypeError, ValueError):  # the line has another form than today
         text = _others(record)
     details = [
-        str(record[key]) for key in ("exception", "stack") if key in record
+        str(record[key]) for key in ("traceback", "exception", "stack") if key in record
     ]
     if len(text) > _LONGEST:
         details.insert(0, text)

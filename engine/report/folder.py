@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import ReportError
 from engine.report.checkpoints import find_checkpoints
@@ -12,6 +11,10 @@ from engine.report.lines import Note, read_lines
 from engine.report.log import Story
 from engine.report.run import Run
 from engine.runner.folders import log_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 __all__ = ["read_run", "read_runs"]
 
@@ -47,7 +50,7 @@ def read_run(work_dir: Path, *, name: str = "", verify: bool = True) -> Run:
         raise ReportError(message)
     story, notes = Story(), list[Note]()
     for folder in log_folders(work_dir):
-        _read_folder(folder, story, notes)
+        _read_folder(work_dir, folder, story, notes)
     if story.is_empty:
         raise ReportError(_nothing_in(work_dir))
     if story.earlier_runs:
@@ -72,17 +75,19 @@ def read_run(work_dir: Path, *, name: str = "", verify: bool = True) -> Run:
     )
 
 
-def _read_folder(folder: Path, story: Story, notes: list[Note]) -> None:
+def _read_folder(work_dir: Path, folder: Path, story: Story, notes: list[Note]) -> None:
     trained = False
     logs = sorted(folder.glob("*.log.jsonl"))
     for path in logs:
-        records, found = read_lines(_text(path, notes), _short(path))
+        records, found = read_lines(_text(path, notes), str(path.relative_to(work_dir)))
         notes += found
         trained = story.take_log(records) or trained
     metrics = folder / "vis_data" / "scalars.json"
     # What a process that only evaluated wrote there, its log tells.
     if metrics.is_file() and (trained or not logs):
-        records, found = read_lines(_text(metrics, notes), _short(metrics))
+        records, found = read_lines(
+            _text(metrics, notes), str(metrics.relative_to(work_dir))
+        )
         notes += found
         story.take_metrics(records)
 
@@ -99,11 +104,6 @@ def _text(path: Path, notes: list[Note]) -> str:
     except OSError as error:
         notes.append(Note(str(path), f"cannot be read: {error.strerror or error}"))
         return ""
-
-
-def _short(path: Path) -> str:
-    folder = path.parent
-    return f"{folder.name}/{path.name}"
 
 
 def _config_file(work_dir: Path) -> str:

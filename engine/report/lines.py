@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Note", "as_number", "read_lines"]
 
@@ -33,13 +35,13 @@ class Note:
 def read_lines(
     text: str, where: str
 ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Note]]:
-    """The objects of a file, and notes on the lines that are none.
+    r"""The objects of a file, and notes on the lines that are none.
 
     Args:
         text: All of the file.
         where: Its name, for notes.
 
-    >>> records, notes = read_lines('{"a": 1}\\nbroken\\n{"b": ', "log.jsonl")
+    >>> records, notes = read_lines('{"a": 1}\nbroken\n{"b": ', "log.jsonl")
     >>> records
     [{'a': 1}]
     >>> [note.where for note in notes]

@@ -72,39 +72,45 @@ class Story:
         return trained
 
     def _take(self, record: Mapping[str, Any]) -> None:
-        kind, time = record.get("event"), str(record.get("timestamp", ""))
-        if kind == "environment":
-            self._begin_process(record, time)
-        elif kind == "config":
-            self._own_config = str(record.get("text", ""))
-            self.config = self.config or self._own_config
-        elif kind == "resumed":
-            self._resume(record)
-        elif kind == "rolled_back":
-            self._cut_back(_whole(record, "iteration"), None)
-        elif kind == "training_starts":
-            self._begin_training(record, time)
-        elif kind in ("train", "val_metrics", "test_metrics", "checkpoint_saved"):
-            self._take_numbers(str(kind), record, time)
-        elif kind in ("training_ends", "run_failed"):
-            failed = kind == "run_failed"
-            self._update(
-                outcome="failed" if failed else str(record.get("outcome", "finished")),
-                reason=str(record.get("error" if failed else "reason") or ""),
-                last=_whole(record, "iter"),
-                epoch=_whole(record, "epoch"),
-            )
-        elif kind == "nothing_to_do":
-            self._update(outcome="finished")
+        kind, time = str(record.get("event", "")), str(record.get("timestamp", ""))
+        acts = {
+            "environment": self._begin_process,
+            "config": self._take_config,
+            "resumed": self._resume,
+            "rolled_back": self._roll_back,
+            "training_starts": self._begin_training,
+            "training_ends": self._end_training,
+            "run_failed": self._end_training,
+            "nothing_to_do": self._end_training,
+            "train": self._take_iteration,
+            "val_metrics": self._take_validation,
+            "test_metrics": self._take_test,
+            "checkpoint_saved": self._take_save,
+        }
+        if kind in acts:
+            acts[kind](record, time)
         if kind not in _TOLD_ELSEWHERE:
             self.events.append(describe(record))
-        if self._trains and self.starts:
-            self._update(ended=time, spent=_spent(record))
+        self._update(ended=time, spent=_spent(record))
+
+    def _take_config(self, record: Mapping[str, Any], _: str) -> None:
+        self._own_config = str(record.get("text", ""))
+        self.config = self.config or self._own_config
+
+    def _roll_back(self, record: Mapping[str, Any], _: str) -> None:
+        self._cut_back(_whole(record, "iteration"), None)
+
+    def _end_training(self, record: Mapping[str, Any], _: str) -> None:
+        failed = record.get("event") == "run_failed"
+        self._update(
+            outcome="failed" if failed else str(record.get("outcome", "finished")),
+            reason=str(record.get("error" if failed else "reason") or ""),
+            last=_whole(record, "iter"),
+            epoch=_whole(record, "epoch"),
+        )
 
     def _begin_process(self, record: Mapping[str, Any], time: str) -> None:
-        found = {
-            key: str(value) for key, value in record.items() if key not in _APART
-        }
+        found = {key: str(value) for key, value in record.items() if key not in _APART}
         if self.environment and self.starts:
             changed = [
                 f"{key} {self.environment.get(key, 'none')} -> {value}"
@@ -148,9 +154,9 @@ class Story:
         for scalars in (self._training, self._others, self._validations):
             scalars.clear()
 
-    def _resume(self, record: Mapping[str, Any]) -> None:
+    def _resume(self, record: Mapping[str, Any], time: str) -> None:
         self._process = evolve(
-            self._process or Start(began=str(record.get("timestamp", ""))),
+            self._process or Start(began=time),
             resumed_from=str(record.get("path", "")),
         )
         self._cut_back(_whole(record, "iter"), _whole(record, "epoch"))
@@ -178,27 +184,28 @@ class Story:
                 del self._validations[step]
         self._epochs = [one for one in self._epochs if one[1] <= done]
 
-    def _take_numbers(self, kind: str, record: Mapping[str, Any], time: str) -> None:
-        if kind == "train":
-            if not self._trains:  # composed in code: nothing announces it
-                self.starts.append(self._process or Start(began=time))
-                self._trains = True
-            self._take_training(record)
-        elif kind == "val_metrics":
-            step = _whole(record, "step")
-            if step is not None and self._trains:
-                self._add_validation(step, record, _whole(record, "iter"))
-            elif not self._trains:  # the command validate
-                self.tests.append(Test(time, _metrics(record)))
-        elif kind == "test_metrics":
+    def _take_iteration(self, record: Mapping[str, Any], time: str) -> None:
+        if not self._trains:  # composed in code: nothing announces it
+            self.starts.append(self._process or Start(began=time))
+            self._trains = True
+        self._take_training(record)
+
+    def _take_validation(self, record: Mapping[str, Any], time: str) -> None:
+        step = _whole(record, "step")
+        if not self._trains:  # the command validate
             self.tests.append(Test(time, _metrics(record)))
-        else:
-            epoch, done = _whole(record, "epoch"), _whole(record, "iter")
-            if epoch is not None and done is not None:
-                self._epochs.append((epoch, done, False))
-                self._reach(epoch, done)
-                path = str(record.get("path", ""))
-                self.saves.append(Save(time, path, epoch, done))
+        elif step is not None:
+            self._add_validation(step, record, _whole(record, "iter"))
+
+    def _take_test(self, record: Mapping[str, Any], time: str) -> None:
+        self.tests.append(Test(time, _metrics(record)))
+
+    def _take_save(self, record: Mapping[str, Any], time: str) -> None:
+        epoch, done = _whole(record, "epoch"), _whole(record, "iter")
+        if epoch is not None and done is not None:
+            self._epochs.append((epoch, done, False))
+            self._reach(epoch, done)
+            self.saves.append(Save(time, str(record.get("path", "")), epoch, done))
 
     def _reach(self, epoch: int, done: int) -> None:
         """The running process has come this far."""
@@ -227,8 +234,10 @@ class Story:
 
     def _is_told(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Whether the log told these, as a validation's or a test's."""
-        told = [self._validations[step]] if step in self._validations else []
-        return any(set(metrics) <= set(one.metrics) for one in (*told, *self.tests))
+        told = [set(one.metrics) for one in self.tests]
+        if step in self._validations:
+            told.append(set(self._validations[step].metrics))
+        return any(set(metrics) <= names for names in told)
 
     # -- scalars -------------------------------------------------------------------
 
@@ -264,9 +273,7 @@ class Story:
     @property
     def is_empty(self) -> bool:
         """Whether nothing of a run was found."""
-        return not (
-            self.starts or self.tests or self._training or self._validations
-        )
+        return not (self.starts or self.tests or self._training or self._validations)
 
     @property
     def length(self) -> int | None:
@@ -353,9 +360,12 @@ def _spent(record: Mapping[str, Any]) -> Spent | None:
     if not isinstance(given, Mapping):
         return None
     numbers = {str(key): as_number(value) or 0.0 for key, value in given.items()}
-    parts = ("data", "step", "validation", "saving", "training")
     return Spent(
-        **{name: numbers.get(name, 0.0) for name in parts},
+        data=numbers.get("data", 0.0),
+        step=numbers.get("step", 0.0),
+        validation=numbers.get("validation", 0.0),
+        saving=numbers.get("saving", 0.0),
+        training=numbers.get("training", 0.0),
         samples=int(numbers.get("samples", 0)),
         iterations=int(numbers.get("iterations", 0)),
     )

@@ -6,19 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from engine.errors import ReportError
 from engine.report import numbers
 from engine.report.best import best_index
-from engine.report.config import differences, flatten
+from engine.report.config import comparable, differences
 from engine.report.panels import as_json, panels
-from engine.report.run import Run, Spent
 from engine.report.summary import (
     clock,
     figures,
@@ -30,6 +27,11 @@ from engine.report.summary import (
     warnings,
 )
 from engine.version import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.report.run import Run, Spent
 
 __all__ = ["render", "write_page"]
 
@@ -68,27 +70,28 @@ def render(runs: Sequence[Run], *, made: str = "") -> str:
         "runs": [run.name for run in runs],
         "panels": [as_json(panel) for panel in panels(runs)],
     }
-    return _template().render(
+    page: str = _template().render(
         runs=runs,
         several=len(runs) > 1,
         title=runs[0].name if len(runs) == 1 else f"{len(runs)} runs",
         table=compare(runs),
-        config_differences=differences([flatten(run.settings) for run in runs]),
+        config_differences=differences([comparable(run.settings) for run in runs]),
         environment_differences=differences([run.environment for run in runs]),
         data=_embedded(data),
-        style=Markup(_file("page.css")),  # noqa: S704  # a file of this package
-        script=Markup(_file("page.js")),  # noqa: S704  # likewise
+        style=_file("page.css"),
+        script=_file("page.js"),
         version=__version__,
         made=made,
     )
+    return page
 
 
-def _embedded(data: Mapping[str, Any]) -> Markup:
-    """Data in a script element, which no text in it can end."""
+def _embedded(data: Mapping[str, Any]) -> str:
+    """Data for a script element, which no text in it can end."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
-    return Markup(text)  # noqa: S704  # it has no markup any more
+    return text
 
 
 @cache
@@ -138,7 +141,9 @@ class Part:
 
 def spent_parts(spent: Spent) -> Sequence[Part]:
     """Where time went, the training step first."""
-    rest = "hooks and engine" if spent.measured else "all else: start, validation, hooks"
+    rest = (
+        "hooks and engine" if spent.measured else "all else: start, validation, hooks"
+    )
     found = [
         Part("step", "training step", spent.step),
         Part("data", "waiting for data", spent.data),
@@ -179,8 +184,8 @@ def validation_table(run: Run) -> Table:
     columns = [unit, *(["iteration"] if unit == "epoch" else []), *rules]
     best = {}
     for name, rule in rules.items():
-        values = [one.metrics.get(name, float("nan")) for one in run.validations]
-        best[name] = best_index(values, rule)
+        told = [one.metrics.get(name, float("nan")) for one in run.validations]
+        best[name] = best_index(told, rule)
     rows = []
     for index, one in enumerate(run.validations):
         places = [Cell(f"{one.step:,}")]

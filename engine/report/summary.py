@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from engine.report.best import best_index, rule_of
 from engine.report.log import seconds_between
 from engine.report.numbers import number, plural, span
-from engine.report.run import Curve, Event, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from engine.report.run import Curve, Event, Run
 
 __all__ = ["Figure", "Score", "Status", "figures", "scores", "status", "warnings"]
 
@@ -78,7 +82,8 @@ def status(run: Run) -> Status:
         return Status("failed", "bad", f"Failed after {place}: {last.reason}")
     if last.outcome == "interrupted":
         by = f" ({last.reason})" if last.reason else ""
-        return Status("interrupted", "warn", f"Interrupted{by} after {place}.")
+        text = f"Interrupted{by} after {place}. Go on by --resume."
+        return Status("interrupted", "warn", text)
     if last.outcome == "stopped":
         return Status("stopped early", "warn", f"Stopped after {place}: {last.reason}.")
     if last.outcome == "finished" or _is_done(run):
@@ -143,7 +148,11 @@ def scores(run: Run) -> Sequence[Score]:
     names = dict.fromkeys(name for one in run.validations for name in one.metrics)
     found = []
     for name in names:
-        told = [(one.step, one.metrics[name]) for one in run.validations if name in one.metrics]
+        told = [
+            (one.step, one.metrics[name])
+            for one in run.validations
+            if name in one.metrics
+        ]
         rule = rule_of(run.settings, name)
         index = best_index([value for _, value in told], rule)
         step, best = (None, None) if index is None else told[index]
@@ -204,7 +213,7 @@ def step_unit(run: Run) -> str:
 def main_loss(run: Run) -> Curve | None:
     named = [one for one in run.curves if one.mode == "train" and "loss" in one.name]
     exact = [one for one in named if one.name == "loss"]
-    return (exact or named or [None])[0]
+    return next(iter(exact or named), None)
 
 
 def _time_figures(run: Run) -> Iterator[Figure]:
@@ -228,7 +237,9 @@ def _state_figures(run: Run) -> Iterator[Figure]:
         yield Figure("checkpoints", f"{bad} of {len(files)} bad", "see below", "bad")
     elif files:
         word = "all verify" if looked else "not verified"
-        yield Figure("checkpoints", str(len(files)), word, "good" if looked else "plain")
+        yield Figure(
+            "checkpoints", str(len(files)), word, "good" if looked else "plain"
+        )
     told = warnings(run)
     worst = "bad" if any(one.level != "warning" for one in told) else "warn"
     many = sum(one.count for one in told)

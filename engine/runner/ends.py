@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import RunInterrupted
@@ -20,16 +21,15 @@ def telling_the_end(runner: Any) -> Iterator[None]:
     try:
         yield
     except RunInterrupted as error:
-        _tell(runner, "interrupted", str(error))
+        _tell(runner, "interrupted", error.cause)
         raise
     except BaseException as error:
-        text = str(error)
-        runner.logger.error(
+        # Whoever catches it shows it on the console: the traceback is for the file.
+        runner.logger.error(  # noqa: TRY400
             "run_failed",
-            line=f"The run failed after iteration {runner.iter}: "
-            f"{type(error).__name__}: {text}",
-            error=f"{type(error).__name__}: {text}",
-            notes=list(getattr(error, "__notes__", ())),
+            line=f"The run failed after {runner.state.iteration} iterations",
+            error=f"{type(error).__name__}: {error}",
+            traceback=format_exc(),
             **_place(runner),
         )
         raise
