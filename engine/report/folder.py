@@ -148,6 +148,7 @@ def _is_work_dir(path: Path) -> bool:
 def _names(work_dirs: Sequence[Path]) -> Sequence[str]:
     """The shortest last parts of the paths that tell them apart.
 
+    >>> from pathlib import Path
     >>> _names([Path("/a/digits"), Path("/b/digits"), Path("/b/gan")])
     ['a/digits', 'b/digits', 'b/gan']
     >>> _names([Path("/a/digits")])

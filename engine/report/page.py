@@ -83,7 +83,7 @@ def render(runs: Sequence[Run], *, made: str = "") -> str:
         version=__version__,
         made=made,
     )
-    return page
+    return f"{page.strip()}\n"
 
 
 def _embedded(data: Mapping[str, Any]) -> str:
