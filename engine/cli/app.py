@@ -5,6 +5,7 @@ Nothing here imports torch before a command runs: ``engine --help`` answers at o
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -108,6 +109,10 @@ def _mistakes(*, debug: bool) -> Iterator[None]:
     except RunInterrupted as error:  # no mistake: a shell, or a job, asks for the code
         typer.echo(str(error), err=True)
         raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:  # a second one, or one that no run heeds
+        for note in ("interrupted", *getattr(error, "__notes__", ())):
+            typer.echo(note, err=True)
+        raise typer.Exit(128 + signal.SIGINT) from error
     except EngineError as error:
         if debug:
             raise

@@ -278,7 +278,11 @@ class SavedEngine(EventEngine):
             ScheduleError: ``on_longer`` is none of these.
             StateError: This run is training.
         """
-        checkpoint, passed_over = _find(path, map_location=map_location)
+        checkpoint, passed_over = _find(
+            path,
+            map_location=map_location,
+            elsewhere=self.context.hook_set.backend_args(),
+        )
         for remark in passed_over:
             self.context.logger.warning(
                 "checkpoint_passed_over", line=f"Passed over: {remark}", reason=remark
@@ -441,7 +445,10 @@ class SavedEngine(EventEngine):
 
 
 def _find(
-    path: str | os.PathLike[str], *, map_location: Any
+    path: str | os.PathLike[str],
+    *,
+    map_location: Any,
+    elsewhere: Mapping[str, Any] | None,
 ) -> tuple[dict[str, Any], list[str]]:
     """A checkpoint to resume from: the file, or a folder's newest good one.
 
@@ -456,7 +463,7 @@ def _find(
     if not (isinstance(where, Path) and where.is_dir()):
         content = CheckpointLoader.load_checkpoint(path, map_location)
         return check(content, str(path)), []
-    found = Store(where).newest_good(map_location=map_location)
+    found = Store(where, elsewhere=elsewhere).newest_good(map_location=map_location)
     if found is None:
         message = f"{path}: the folder holds no checkpoint (*.pth)"
         raise CheckpointNotFoundError(message)

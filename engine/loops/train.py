@@ -330,12 +330,12 @@ class TrainEngine(Driven, SavedEngine):
     def _good_before(self, asked: RollBack) -> tuple[Location, dict[str, Any]]:
         self.writer.wait()
         store = self.rescue.file.store
-        found = store.newest_good()
-        if found is None or found[1]["meta"]["iter"] > asked.before:
-            newest = "none" if found is None else str(found[0])
+        before = store.of_run(self.run_id, up_to=asked.before)
+        found = store.newest_good(among=before)
+        if found is None:
             message = (
-                f"{asked.reason}, and {store.folder} holds no checkpoint from before "
-                f"it (the newest: {newest}), so the run cannot go back. Save more often"
+                f"{asked.reason}, and {store.folder} holds no checkpoint of this run "
+                "from before it, so the run cannot go back. Keep more checkpoints."
             )
             raise NonFiniteError(message)
         return found[0], found[1]

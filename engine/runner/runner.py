@@ -629,7 +629,8 @@ class Runner(RunnerBuilders):
         elif self._load_from is not None:
             self.resume(self._load_from)
         else:
-            found = Store(self.work_dir).newest_good()
+            elsewhere = self.hook_set.backend_args()
+            found = Store(self.work_dir, elsewhere=elsewhere).newest_good()
             if found is None:
                 self.logger.info(
                     "nothing_to_resume",

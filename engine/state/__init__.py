@@ -27,7 +27,7 @@ from engine.state.randomness import (
 )
 from engine.state.resume_report import Exactness, PartReport, ResumeReport
 from engine.state.run_state import Due, DueKind, Limits, RunState
-from engine.state.serialize import UNSAVED, from_plain, to_plain
+from engine.state.serialize import UNSAVED, check_format, from_plain, to_plain
 
 __all__ = [
     "NEXT",
@@ -48,6 +48,7 @@ __all__ = [
     "RunState",
     "Stream",
     "capture_randomness",
+    "check_format",
     "cut_ledger",
     "derive_seed",
     "draw_seed",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from engine import CheckpointHook, Hook, Phase, Runner
-from engine.hooks import EMAHook
+from engine.hooks import EarlyStoppingHook, EMAHook
 from tests.runs import Recorder, RunPlan, bits, make_runner, story
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ PLANS = {
     "validation by iteration": RunPlan(
         max_epochs=None, max_iters=7, accumulate=3, watched=True, val_interval=2
     ),
+    "ended early": RunPlan(max_epochs=9, size=6, accumulate=3, watched=True),
 }
 
 
@@ -58,6 +59,8 @@ def make(plan: RunPlan, work_dir: Path, stop: StopAt, **more: Any) -> Runner:
             max_keep_ckpts=2,
         ),
         EMAHook(ema_type="MomentumAnnealingEMA", gamma=3, begin_iter=2),
+        # After the first validation no other one is good enough.
+        EarlyStoppingHook("mean", rule="less", min_delta=1e9, patience=2),
         stop,
     ]
     return make_runner(plan, work_dir, custom_hooks=hooks, **more)
@@ -116,6 +119,8 @@ def test_stopped_at_each_safe_point(name: str) -> None:
     """It is the unbroken run, to the bit: weights, averages, hooks, files, metrics."""
     expected, points = whole(name)
     assert points > len(expected["metrics"]) // 2
+    # That of the iterations ends early too, but at its last validation but one.
+    assert (expected["state"]["stop_reason"] is None) == (name == "validation by epoch")
     for number in range(points):
         found, _ = run(name, (number,))
         assert found == expected, f"stopped at safe point {number}"
