@@ -179,7 +179,7 @@
         const room = Math.abs(low) * 0.1 || 1;
         [low, high] = log ? [low / 1.1, high * 1.1] : [low - room, high + room];
       }
-      const marks = log ? logTicks(low, high) : ticks(low, high, 5);
+      const marks = log ? logTicks(low, high) : ticks(low, high, 6);
       const texts = marks.map(tickText);
       const room = Math.max(...texts.map((text) => text.length)) * 7 + 10;
       const box = { left: room, right: width - 12, top: 12, bottom: height - 24 };

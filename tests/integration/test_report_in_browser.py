@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -273,3 +274,14 @@ def test_runs_are_overlaid_and_can_be_hidden(browser: Browser, tmp_path: Path) -
     assert curves() == ["run0"]
     assert browser.run("document.documentElement.scrollWidth") == 400
     assert browser.errors == []
+
+
+def test_the_pictures_of_the_docs_can_be_made_anew(tmp_path: Path) -> None:
+    """By the script that made them, of other runs."""
+    script = runpy.run_path(str(ROOT / "docs" / "images" / "make_report_pictures.py"))
+    folders = [toy(tmp_path / "one"), toy(tmp_path / "two", 1.5)]
+    made = script["photograph"](folders, tmp_path)
+    names = {path.name for path in (ROOT / "docs" / "images").glob("report*.png")}
+    assert {path.name for path in made} == names
+    for path in made:
+        assert path.read_bytes().startswith(b"\x89PNG")
