@@ -50,7 +50,7 @@ def rule_of(settings: Mapping[str, Any], metric: str) -> str | None:
         return given
     name = metric.rpartition("/")[2]
     try:
-        return rule_by_name(name, GREATER, LESS)
+        return rule_by_name(name, GREATER, LESS, asks="engine report")
     except ConfigError:
         words = set(re.split(r"[^a-z0-9]+", name.lower()))
     if words & _LESS_WORDS:

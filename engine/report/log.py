@@ -193,7 +193,7 @@ class Story:
     def _take_validation(self, record: Mapping[str, Any], time: str) -> None:
         step = _whole(record, "step")
         if not self._trains:  # the command validate
-            self.tests.append(Test(time, _metrics(record)))
+            self.tests.append(Test(time, _metrics(record), "validation"))
         elif step is not None:
             self._add_validation(step, record, _whole(record, "iter"))
 

@@ -22,7 +22,7 @@
   function tickText(value) {
     const size = Math.abs(value);
     if (size !== 0 && (size < 1e-3 || size >= 1e5)) {
-      return value.toExponential().replace("e+", "e");
+      return Number(value.toPrecision(6)).toExponential().replace("e+", "e");
     }
     return String(Number(value.toPrecision(6)));
   }
@@ -125,9 +125,13 @@
       return this.panel.lines.filter((line) => shown[line.run]);
     }
 
+    /** What stands for a line: itself, or its smoothed trend. */
     drawn(line) {
       const smoothed = look.smoothing > 0 && line.mode !== "val" && SMOOTHED.has(this.panel.kind);
-      return smoothed ? smooth(line.y, look.smoothing) : line.y;
+      if (!smoothed) return line;
+      // Of a line with points left out, what is left are extremes: no trend.
+      const { x, y } = line.trend ?? line;
+      return { x, y: smooth(y, look.smoothing) };
     }
 
     describe() {
@@ -136,7 +140,8 @@
       this.sub.replaceChildren();
       modes.forEach((mode) => {
         const index = several ? "" : ` ${colour({ mode, run: 0 })}`;
-        const dash = element("span", { class: `dash ${mode}${index}`, "aria-hidden": "true" });
+        const style = several ? mode : "";
+        const dash = element("span", { class: `dash ${style}${index}`, "aria-hidden": "true" });
         const text = element("span", {}, MODES[mode]);
         this.sub.append(...(modes.length > 1 ? [dash] : []), text, " ");
       });
@@ -196,23 +201,24 @@
       const unit = { x: box.right, y: height - 6, "text-anchor": "end" };
       this.svg.append(shape("text", unit, "iteration"));
       for (const place of ticks(left, right, Math.max(3, Math.floor(width / 70)))) {
-        const at = x(place);
-        if (!Number.isInteger(place) || at > box.right - 76) continue; // the unit stands there
-        this.svg.append(shape("text", { x: at, y: height - 6, "text-anchor": "middle" }, placeText(place)));
+        const [at, text] = [x(place), placeText(place)];
+        const stops = at + text.length * 3.5;
+        if (!Number.isInteger(place) || stops > box.right - 60) continue; // the unit stands there
+        this.svg.append(shape("text", { x: at, y: height - 6, "text-anchor": "middle" }, text));
       }
       for (const line of lines) this.drawLine(line, x, y, box);
     }
 
     drawLine(line, x, y, box) {
-      const values = this.drawn(line);
+      const curve = this.drawn(line);
       const own = colour(line);
       const dotted = several && line.mode === "val" && this.panel.lines.some((one) => one.mode !== "val");
       const style = dotted ? { "stroke-dasharray": "1 5" } : {};
-      if (values !== line.y) this.svg.append(shape("path", { class: `raw ${own}`, d: way(line.x, line.y, x, y) }));
-      this.svg.append(shape("path", { class: own, d: way(line.x, values, x, y), ...style }));
-      const lone = (index) => values[index - 1] == null && values[index + 1] == null;
+      if (curve !== line) this.svg.append(shape("path", { class: `raw ${own}`, d: way(line, x, y) }));
+      this.svg.append(shape("path", { class: own, d: way(curve, x, y), ...style }));
+      const lone = (index) => line.y[index - 1] == null && line.y[index + 1] == null;
       const all = line.x.length <= (line.mode === "val" ? 60 : 25);
-      values.forEach((value, index) => {
+      line.y.forEach((value, index) => {
         if (value === null) {
           const at = x(line.x[index]);
           const mark = shape("path", { class: "gone", d: `M${at - 4} ${box.bottom}h8l-4 -7z` });
@@ -267,9 +273,10 @@
       for (const line of this.lines) {
         const index = nearest(line.x, place);
         const value = line.y[index];
-        const values = this.drawn(line);
-        if (values[index] !== null) {
-          const hit = shape("circle", { class: `hit ${colour(line)}`, cx: x(line.x[index]), cy: y(values[index]), r: 4 });
+        const curve = this.drawn(line);
+        const level = curve.y[nearest(curve.x, line.x[index])];
+        if (level !== null) {
+          const hit = shape("circle", { class: `hit ${colour(line)}`, cx: x(line.x[index]), cy: y(level), r: 4 });
           hit.style.fill = "var(--card)";
           this.svg.append(hit);
         }
@@ -277,8 +284,8 @@
         const row = element("div", {}, element("span", { class: `key ${colour(line)}` }));
         const name = several || this.lines.length > 1 ? `${nameOf(this.panel, line)}: ` : "";
         row.append(`${name}${number(value, this.panel.name)}${elsewhere}`);
-        if (values !== line.y && value !== null) {
-          row.append(` (smoothed ${number(values[index], this.panel.name)})`);
+        if (curve !== line && level !== null) {
+          row.append(` (smoothed ${number(level, this.panel.name)})`);
         }
         this.tip.append(row);
       }
@@ -318,15 +325,15 @@
     }
   }
 
-  function way(places, values, x, y) {
+  function way(curve, x, y) {
     let text = "";
     let pen = "M";
-    places.forEach((place, index) => {
-      if (values[index] === null) {
+    curve.x.forEach((place, index) => {
+      if (curve.y[index] === null) {
         pen = "M";
         return;
       }
-      text += `${pen}${x(place).toFixed(1)} ${y(values[index]).toFixed(1)}`;
+      text += `${pen}${x(place).toFixed(1)} ${y(curve.y[index]).toFixed(1)}`;
       pen = "L";
     });
     return text;

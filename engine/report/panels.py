@@ -32,6 +32,8 @@ class Line:
         values: One for each.
         best: Index of the best value; ``None``: not to be told.
         left_out: Points that were left out.
+        trend: Of a curve with points left out, places and means of stretches; else
+            empty.
     """
 
     run: int
@@ -40,6 +42,7 @@ class Line:
     values: Sequence[float]
     best: int | None = None
     left_out: int = 0
+    trend: tuple[Sequence[int], Sequence[float]] = ((), ())
 
 
 @frozen
@@ -86,13 +89,17 @@ def panels(runs: Sequence[Run], *, most: int = MOST_POINTS) -> Sequence[Panel]:
             places, values = thin(
                 curve.places, curve.values, most, keep=best_index(curve.values, rule)
             )
+            left_out = len(curve.places) - len(places)
             line = Line(
                 run=index,
                 mode=curve.mode,
                 places=places,
                 values=values,
                 best=best_index(values, rule),
-                left_out=len(curve.places) - len(places),
+                left_out=left_out,
+                trend=means(curve.places, curve.values, most // 3)
+                if left_out
+                else ((), ()),
             )
             found.setdefault((kind, curve.name), []).append(line)
     made = [
@@ -166,6 +173,27 @@ def thin(
     return [places[index] for index in kept], [values[index] for index in kept]
 
 
+def means(
+    places: Sequence[int], values: Sequence[float], most: int
+) -> tuple[Sequence[int], Sequence[float]]:
+    """The mean of each of at most ``most`` stretches, at the middle of the stretch.
+
+    Values that are not finite count as if they were not there.
+
+    >>> means([1, 2, 3, 4], [1.0, 3.0, float("nan"), 5.0], 2)
+    ([2, 4], [2.0, 5.0])
+    """
+    count = len(places)
+    found = {}
+    for part in range(most):
+        stretch = range(part * count // most, (part + 1) * count // most)
+        known = [values[index] for index in stretch if math.isfinite(values[index])]
+        if known:
+            middle = places[stretch[len(stretch) // 2]]
+            found[middle] = sum(known) / len(known)
+    return list(found), list(found.values())
+
+
 def as_json(panel: Panel) -> dict[str, Any]:
     """A panel as the page's script takes it: numbers that are not finite are null."""
     return {
@@ -180,7 +208,13 @@ def as_json(panel: Panel) -> dict[str, Any]:
                 "y": [one if math.isfinite(one) else None for one in line.values],
                 "best": line.best,
                 "leftOut": line.left_out,
+                **_trend(line),
             }
             for line in panel.lines
         ],
     }
+
+
+def _trend(line: Line) -> dict[str, Any]:
+    places, values = line.trend
+    return {"trend": {"x": list(places), "y": list(values)}} if places else {}

@@ -59,15 +59,17 @@ class Validation:
 
 @frozen
 class Test:
-    """What a test gave.
+    """What a test gave, or a validation outside training.
 
     Args:
         time: When, ISO 8601.
         metrics: Values by name, times left out.
+        mode: Which of the two.
     """
 
     time: str
     metrics: Mapping[str, float]
+    mode: Literal["test", "validation"] = "test"
 
 
 @frozen

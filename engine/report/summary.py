@@ -181,15 +181,17 @@ def figures(run: Run) -> Sequence[Figure]:
 
 def _figures(run: Run) -> Iterator[Figure]:
     unit = step_unit(run)
+    trained = {one.name for one in run.curves if one.mode == "train"}
     for one in scores(run)[:2]:
+        name = f"validation {one.name}" if one.name in trained else one.name
         if one.best is None:
-            yield Figure(f"last {one.name}", number(one.last))
+            yield Figure(f"last {name}", number(one.last))
         else:
-            detail = f"{unit} {one.step}; last {number(one.last)}"
-            yield Figure(f"best {one.name}", number(one.best), detail)
+            detail = f"{unit} {one.step:,}; last {number(one.last)}"
+            yield Figure(f"best {name}", number(one.best), detail)
     for test in run.tests[-1:]:
         for name, value in list(test.metrics.items())[:1]:
-            yield Figure(f"tested {name}", number(value), clock(test.time))
+            yield Figure(f"{test.mode}: {name}", number(value), clock(test.time))
     loss = main_loss(run)
     if loss is not None:
         value = loss.values[-1]

@@ -12,7 +12,7 @@ from engine.report.best import best_index
 from engine.report.config import comparable, differences, flatten, read_config
 from engine.report.lines import read_lines
 from engine.report.log import Story
-from engine.report.panels import thin
+from engine.report.panels import means, thin
 from tests.unit.report.records import begin, iterations, line, save
 
 VALUES = st.floats(allow_nan=True, allow_infinity=True)
@@ -115,6 +115,20 @@ def test_a_thinned_curve_keeps_what_matters(
     assert not finite or {min(finite), max(finite)} <= set(kept)
     assert not values or {0, len(values) - 1} <= set(places)
     assert keep is None or keep in places
+
+
+@given(values=st.lists(st.floats(-1e6, 1e6), min_size=1), most=st.integers(1, 20))
+def test_means_of_stretches_weigh_up_to_the_mean(
+    values: list[float], most: int
+) -> None:
+    """In order, within what was logged; of one stretch it is the mean itself."""
+    places, found = means(range(len(values)), values, most)
+    assert 1 <= len(places) <= most
+    assert list(places) == sorted(set(places))
+    room = 1e-9 * max(map(abs, values))
+    assert all(min(values) - room <= one <= max(values) + room for one in found)
+    (whole,) = means(range(len(values)), values, 1)[1]
+    assert whole == sum(values) / len(values)
 
 
 @given(values=st.lists(VALUES), rule=st.sampled_from(["greater", "less"]))
