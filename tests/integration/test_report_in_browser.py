@@ -82,6 +82,15 @@ def drawn(browser: Browser, name: str) -> list[float]:
     return found
 
 
+def grid(browser: Browser, name: str) -> list[tuple[float, float]]:
+    """The lines of a panel's grid: value, and pixels from above."""
+    found: list[tuple[float, float]] = browser.run(
+        f"[...document.querySelectorAll('figure[data-name=\"{name}\"] .grid')].map("
+        "(one) => [Number(one.nextSibling.textContent), Number(one.getAttribute('y1'))])"
+    )
+    return found
+
+
 @pytest.mark.slow
 def test_the_digits_report_shows_the_figures_that_the_log_shows(
     browser: Browser, tmp_path: Path
@@ -125,13 +134,12 @@ def test_the_digits_report_shows_the_figures_that_the_log_shows(
     assert {row[0].split()[0] for row in rows} == files
     assert {row[1] for row in rows} == {"yes"}
 
-    # What is drawn is in proportion to what was logged.
+    # Each point stands at its value, told by the first and the last line of the grid.
     heights, numbers = drawn(browser, "loss"), [one["loss"] for one in trained]
-    assert len(heights) == len(numbers)
-    low, high = min(numbers), max(numbers)
+    (first, at_first), *_, (last, at_last) = grid(browser, "loss")
     for height, number in zip(heights, numbers, strict=True):
-        part = (number - low) / (high - low)
-        wanted = max(heights) + part * (min(heights) - max(heights))
+        part = (number - first) / (last - first)
+        wanted = at_first + part * (at_last - at_first)
         assert height == pytest.approx(wanted, abs=0.2)
 
     assert browser.errors == []

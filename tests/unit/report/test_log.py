@@ -41,10 +41,10 @@ def test_scalars_become_curves_over_iterations() -> None:
     log = [
         *begin(),
         *iterations([2, 4]),
-        validate(1, 0.5),
+        validate(1, 0.5, placed=False),
         save(1, 4),
         *iterations([6, 8]),
-        validate(2, 0.75),
+        validate(2, 0.75, placed=False),
         save(2, 8),
     ]
     story = tell(log)
@@ -54,15 +54,23 @@ def test_scalars_become_curves_over_iterations() -> None:
     assert (story.starts[0].first, story.starts[0].last) == (0, 8)
 
 
-def test_a_resume_takes_back_what_was_done_beyond_the_checkpoint() -> None:
+@pytest.mark.parametrize("placed", [True, False])
+def test_a_resume_takes_back_what_was_done_beyond_the_checkpoint(placed: bool) -> None:
     """What a killed process did after the checkpoint is not shown, until redone."""
-    killed = [*begin(), *iterations([2, 4]), validate(1, 0.5), *iterations([6])]
-    resumed = [*begin(2), *iterations([3, 5], scale=10)]
+    killed = [
+        *begin(),
+        *iterations([2, 4]),
+        validate(1, 0.5, placed=placed),
+        *iterations([6, 7, 8]),
+        validate(2, 0.6, placed=placed),
+        *iterations([9]),
+    ]
+    resumed = [*begin(6, epoch=1), *iterations([8], scale=10)]
     story = tell([*killed, *resumed])
-    assert points(story, "train", "loss") == {2: 1 / 2, 3: 10 / 3, 5: 10 / 5}
-    assert points(story, "val", "accuracy") == {}
-    assert [one.resumed_from for one in story.starts] == ["", "/runs/toy/iter_2.pth"]
-    assert [(one.first, one.last) for one in story.starts] == [(0, 6), (2, 5)]
+    assert points(story, "train", "loss") == {2: 1 / 2, 4: 1 / 4, 6: 1 / 6, 8: 10 / 8}
+    assert list(points(story, "val", "accuracy").values()) == [0.5]
+    assert [one.resumed_from for one in story.starts] == ["", "/runs/toy/iter_6.pth"]
+    assert [(one.first, one.last) for one in story.starts] == [(0, 9), (6, 8)]
 
 
 def test_a_rollback_takes_back_as_well() -> None:
