@@ -86,7 +86,7 @@ def grid(browser: Browser, name: str) -> list[tuple[float, float]]:
     """The lines of a panel's grid: value, and pixels from above."""
     found: list[tuple[float, float]] = browser.run(
         f"[...document.querySelectorAll('figure[data-name=\"{name}\"] .grid')].map("
-        "(one) => [Number(one.nextSibling.textContent), Number(one.getAttribute('y1'))])"
+        "(e) => [Number(e.nextSibling.textContent), Number(e.getAttribute('y1'))])"
     )
     return found
 
