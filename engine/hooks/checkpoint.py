@@ -345,6 +345,8 @@ class CheckpointHook(Hook):
         Raises:
             CheckpointError: It could not be written.
         """
+        if not self._reports:
+            return  # none; an evaluation alone has no writer
         if self._watching is not None:
             self._watching.remove()
             self._watching = None
@@ -355,8 +357,9 @@ class CheckpointHook(Hook):
 
     def _finish_whole(self, runner: RunContext) -> None:
         """The same at a safe point: if that save failed, the state there is kept."""
-        with runner.trainer.rescue.paying():
-            self._finish(runner)
+        if self._reports:
+            with runner.trainer.rescue.paying():
+                self._finish(runner)
 
     def _report(self, runner: RunContext) -> None:
         """Log what was written: not in the thread, so that lines keep their order."""

@@ -262,6 +262,7 @@ class Runner(RunnerBuilders):
             self.state,
             model=self.model,
             mode="val",
+            randomness=self._randomness["samples"],
             context=self,
         )
         self.tester = EvalEngine(
@@ -269,6 +270,7 @@ class Runner(RunnerBuilders):
             self.state,
             model=self.model,
             mode="test",
+            randomness=self._randomness["samples"],
             context=self,
         )
         self.hook_set = HookSet(self)
