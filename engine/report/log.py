@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 
 from engine.report.events import collapse, describe
 from engine.report.lines import as_number
+from engine.report.numbers import plural
 from engine.report.run import Curve, Event, Mode, Save, Spent, Start, Test, Validation
 
 __all__ = ["Story", "seconds_between"]
@@ -159,7 +160,13 @@ class Story:
             self._process or Start(began=time),
             resumed_from=str(record.get("path", "")),
         )
-        self._cut_back(_whole(record, "iter"), _whole(record, "epoch"))
+        done = _whole(record, "iter")
+        if self.starts and not self.starts[-1].outcome:
+            # It comes before all that the process which goes on has told.
+            known = self._process is not None
+            place = self._events_before if known else len(self.events)
+            self.events.insert(place, _vanished(self.starts[-1], done))
+        self._cut_back(done, _whole(record, "epoch"))
 
     def _cut_back(self, done: int | None, epoch: int | None) -> None:
         """The run goes on from a checkpoint: later work is done again.
@@ -331,6 +338,15 @@ class Story:
     def told_events(self) -> Sequence[Event]:
         """What happened, in order, repetitions counted."""
         return collapse(self.events)
+
+
+def _vanished(start: Start, done: int | None) -> Event:
+    """A process that did not say how it ended, told when the next one goes on."""
+    text = f"the process before ended without a word after iteration {start.last}"
+    again = start.last - (start.last if done is None else done)
+    if again > 0:
+        text += f"; {plural(again, 'iteration')} of its work are done again"
+    return Event(start.ended, "warning", "process_vanished", text)
 
 
 def _curve(mode: Mode, name: str, points: Mapping[int, float]) -> Curve:

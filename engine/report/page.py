@@ -15,6 +15,7 @@ from engine.errors import ReportError
 from engine.report import numbers
 from engine.report.best import best_index
 from engine.report.config import comparable, differences
+from engine.report.log import seconds_between
 from engine.report.panels import as_json, panels
 from engine.report.summary import (
     clock,
@@ -107,6 +108,7 @@ def _template() -> Any:
         figures=figures,
         number=numbers.number,
         plural=numbers.plural,
+        seconds_between=seconds_between,
         share=numbers.share,
         size=numbers.size,
         span=numbers.span,

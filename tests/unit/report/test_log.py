@@ -73,6 +73,20 @@ def test_a_resume_takes_back_what_was_done_beyond_the_checkpoint(placed: bool) -
     assert [(one.first, one.last) for one in story.starts] == [(0, 9), (6, 8)]
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_process_that_vanished_is_an_event_when_the_next_goes_on(told: bool) -> None:
+    """One that said how it ended is none."""
+    log = [*begin(), *iterations([2, 4])]
+    if told:
+        log.append(line("training_ends", 5, outcome="interrupted", epoch=0, iter=4))
+    story = tell([*log, *begin(1, second=9)])
+    found = [one for one in story.told_events() if one.kind == "process_vanished"]
+    assert len(found) == (0 if told else 1)
+    for one in found:
+        assert one.level == "warning"
+        assert "after iteration 4; 3 iterations of its work are done again" in one.text
+
+
 def test_a_rollback_takes_back_as_well() -> None:
     """The run goes on from a checkpoint without a new process."""
     back = line("rolled_back", path="/runs/toy/iter_2.pth", iteration=2, left_out=[])
@@ -132,10 +146,11 @@ def test_what_is_no_number_is_no_curve(value: object) -> None:
 
 def test_lines_in_another_form_are_told_as_they_are() -> None:
     """A line that lacks what its kind has does not stop the report."""
-    story = tell(
-        [*begin(), line("resumed", iter="four"), line("resume_report", parts=3)]
-    )
+    ended = line("training_ends", outcome=3, epoch=None)
+    odd = [line("resumed", iter="four"), line("resume_report", parts=3)]
+    story = tell([*begin(), ended, *odd])
     assert [one.text for one in story.told_events()][1:] == [
+        "training ends: outcome 3",
         "resumed: iter four",
         "resume report: parts 3",
     ]
