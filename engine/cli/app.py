@@ -382,6 +382,55 @@ def diff_runs(
         _leave_with(run(first, second))
 
 
+@app.command()
+def report(
+    work_dirs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="WORK_DIR...",
+            help="Work dirs of runs; several are compared.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Page to write. Default: report.html in the work dir, of several runs "
+            "in the present folder; none if a picture is asked for.",
+            show_default=False,
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--png",
+            metavar="FILE",
+            help="Picture to write, for papers, and for terminals without a browser.",
+            show_default=False,
+        ),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            help="Verify each checkpoint, which reads all of it.",
+        ),
+    ] = True,
+    debug: Debug = False,
+) -> None:
+    """Write one page about runs: how they went, curves, time, events, config.
+
+    The page needs no network and no server. A run that is still going is shown as far
+    as it is; nothing in the work dirs is changed but the page that is written.
+    """
+    with _mistakes(debug=debug):
+        from engine.cli.report import run
+
+        run(work_dirs, output, picture=picture, verify=verify)
+
+
 @app.command("verify-resume")
 def verify_resume(
     config: Config,

@@ -74,7 +74,12 @@ class LoggerHook(Hook):
             if name is not None:
                 runner.logger.info("experiment", line=f"Exp name: {name}", name=name)
         tag, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
-        runner.logger.info("train", line=line, **tag)
+        # For the report alone: a metrics file holds scalars of the run, not of today.
+        spent = getattr(getattr(runner, "trainer", None), "spent", None)
+        told = {}
+        if spent is not None:
+            told = {"time_spent": spent.describe(runner.state.progress)}
+        runner.logger.info("train", line=line, **{**told, **tag})
         runner.visualizer.add_scalars(tag, step=iteration)
 
     def after_val_iter(
@@ -111,7 +116,8 @@ class LoggerHook(Hook):
         )
         by_epoch = self.log_metric_by_epoch and runner.state.limits.max_iters is None
         step = runner.epoch if by_epoch else runner.iter
-        runner.logger.info("val_metrics", line=line, step=step, **tag)
+        place = {"step": step, "iter": runner.iter}
+        runner.logger.info("val_metrics", line=line, **{**tag, **place})
         runner.visualizer.add_scalars(tag, step=step)
 
     def after_test_epoch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -26,6 +27,7 @@ from engine.loops.optimizer_steps import watch_optimizers
 from engine.loops.requests import Requests
 from engine.loops.rescue import Rescue
 from engine.loops.saved import SavedEngine
+from engine.loops.spent import TimeSpent
 from engine.loops.stops import Halt, Stops
 from engine.loops.validation import Validations
 from engine.state import (
@@ -108,6 +110,7 @@ class TrainEngine(Driven, SavedEngine):
         self._validations = Validations(self.run_state, self.clock)
         self._requests = Requests()
         self.rescue = Rescue(self)
+        self.spent = TimeSpent()
         # Whether the loop turns, and whether reading its data has failed.
         self._turns = self._unread = self._reads_apart = self._goes_back = False
         self._read: tuple[Any, int | None] = ((), None)  # what _open was given
@@ -235,6 +238,7 @@ class TrainEngine(Driven, SavedEngine):
             self._check_same_bounds(max_epochs, max_iters)
             with self.leading():
                 self.run_state.move(Phase.TRAINING)
+                self.spent.begin(self.run_state.progress)
                 self._turn_to_the_end(going_on=True)
             return self.state
         if data is None:
@@ -244,6 +248,7 @@ class TrainEngine(Driven, SavedEngine):
         if self._is_finished():
             return self.state
         with self.leading():
+            self.spent.begin(self.run_state.progress)
             self._begin()
             self._turn_to_the_end()
         return self.state
@@ -403,6 +408,7 @@ class TrainEngine(Driven, SavedEngine):
             return
         with self.leading():
             self._halted = False
+            self.spent.begin(self.run_state.progress)
             if going_on:
                 self.run_state.move(Phase.TRAINING)
             else:
@@ -766,6 +772,7 @@ class TrainEngine(Driven, SavedEngine):
         first, state.started = not state.started, True
         self._validations.begin(first=first)
         self._pay_dues()
+        self.spent.mark = perf_counter()
         if state.ended:  # it was saved between its end and what was owed there
             self.should_terminate = True
         elif self.clock.epoch_is_over:
@@ -791,12 +798,15 @@ class TrainEngine(Driven, SavedEngine):
         # Until its first batch is trained on: a resume would fire the event again.
         self._at_safe_point = self.bus.dispatcher("EPOCH_STARTED").run is None
         self._run_handlers("EPOCH_STARTED")
+        self.spent.mark = perf_counter()
         if self._requests.terminate:  # no batch was read yet: a safe point as well
             self._requests.settle(self.run_state)
             self._heed()
 
     def _on_iteration_started(self) -> None:
         self._at_safe_point = False
+        spent = self.spent
+        spent.data += perf_counter() - spent.mark
         run = self._dispatch_started.run
         if run is not None:
             done = self.run_state.progress
@@ -804,9 +814,12 @@ class TrainEngine(Driven, SavedEngine):
                 (self.context, done.epoch_iteration, self.state.batch),
                 done.iteration + 1,
             )
+        spent.mark = perf_counter()
 
     def _on_iteration_completed(self) -> None:
         # The hot path: what is looked up here is looked up a million times.
+        spent = self.spent
+        spent.step += perf_counter() - spent.mark
         state = self.run_state
         done = state.progress
         index = done.epoch_iteration
@@ -836,6 +849,7 @@ class TrainEngine(Driven, SavedEngine):
             self._safe_point()
         else:
             self._at_safe_point = True
+        spent.mark = perf_counter()
 
     def _on_epoch_cut(self, iter_counter: int = 0) -> None:
         state = self.run_state
@@ -936,6 +950,7 @@ class TrainEngine(Driven, SavedEngine):
 
     def _pay(self, due: Due) -> bool:
         """Pay one due; returns whether it is paid, or was left because of a stop."""
+        began = perf_counter()
         try:
             with (
                 self.rescue.paying(),
@@ -951,6 +966,12 @@ class TrainEngine(Driven, SavedEngine):
             if self.context.stops.asked:
                 self._requests.halt_for(None)
             return False
+        finally:
+            gone = perf_counter() - began
+            if due.kind is DueKind.VALIDATION:
+                self.spent.validation += gone
+            else:
+                self.spent.saving += gone
         if due.kind is DueKind.VALIDATION:
             self.inside.done()
             self.rescue.moved_on()

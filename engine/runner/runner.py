@@ -14,6 +14,7 @@ from torch import nn
 
 from engine.build import (
     RunParts,
+    bounded_by_iters,
     build_hook,
     check_groups,
     compile_model,
@@ -42,6 +43,7 @@ from engine.registry import RUNNERS
 from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
 from engine.runner.changes import changes, flatten
+from engine.runner.ends import telling_the_end
 from engine.runner.environment import describe_environment
 from engine.runner.folders import as_path, log_folder, make_folder
 from engine.state import (
@@ -301,7 +303,7 @@ class Runner(RunnerBuilders):
         if self.parts.given["val_dataloader"] is not None:
             require_step(self.model, "val_step")
         self.build_training()
-        with self.trainer.leading():
+        with telling_the_end(self), self.trainer.leading():
             self._log_hooks()
             self._init_weights()
             self.load_or_resume()
@@ -405,6 +407,7 @@ class Runner(RunnerBuilders):
         )
 
     def _log_start(self) -> None:
+        by_iters = bounded_by_iters(self.parts.given["train_cfg"])
         self.logger.info(
             "training_starts",
             line=f"Training from epoch {self.epoch}, iteration {self.iter}, seed "
@@ -412,6 +415,8 @@ class Runner(RunnerBuilders):
             epoch=self.epoch,
             iter=self.iter,
             seed=self.seed,
+            max_epochs=None if by_iters else self.max_epochs,
+            max_iters=self.max_iters if by_iters else None,
             work_dir=str(self.work_dir),
             log_dir=str(self.log_dir),
         )
@@ -690,6 +695,8 @@ class Runner(RunnerBuilders):
                 "seed_differs",
                 line=f"randomness.seed={given} is ignored: the run that is resumed has "
                 f"seed {self.seed}",
+                given=given,
+                kept=self.seed,
             )
         if mine != self.seed:  # samplers were built with the other one
             loops = {"train": self.parts.train_loop, "val": self.parts.val_loop}
