@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,11 @@ def read_config(path: Path, overrides: Sequence[str]) -> Config:
 
 
 def load_config(
-    path: Path, *, overrides: Sequence[str] = (), work_dir: Path | None = None
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    work_dir: Path | None = None,
+    progress: bool = True,
 ) -> Config:
     """Read a config for a run, with a work dir.
 
@@ -50,6 +55,7 @@ def load_config(
         path: The file.
         overrides: ``key=value`` texts.
         work_dir: Takes the place of the config's.
+        progress: Whether progress bars may be shown.
 
     Returns:
         The config; its ``work_dir`` is ``work_dirs/NAME`` if nothing says otherwise.
@@ -62,4 +68,7 @@ def load_config(
         config["work_dir"] = str(work_dir)
     elif config.get("work_dir") is None:
         config["work_dir"] = str(Path("work_dirs") / path.stem)
+    hooks = config.get("default_hooks") or {}
+    if not progress and isinstance(hooks, Mapping):  # else the Runner tells what it is
+        config["default_hooks"] = {**hooks, "progress": None}
     return config

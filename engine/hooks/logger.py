@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LoggerHook"]
 
+_TIMES = ("time", "data_time")
+
 
 @HOOKS.register_module()
 class LoggerHook(Hook):
@@ -33,6 +35,7 @@ class LoggerHook(Hook):
     """
 
     priority: ClassVar[Priority] = Priority.BELOW_NORMAL
+    transient: ClassVar[frozenset[str]] = frozenset({"newest"})
 
     def __init__(
         self,
@@ -54,6 +57,8 @@ class LoggerHook(Hook):
         self.ignore_last = ignore_last
         self.interval_exp_name = interval_exp_name
         self.log_metric_by_epoch = log_metric_by_epoch
+        self.newest: dict[str, Mapping[str, Any]] = {}
+        """Values of the newest ``train`` line and of the newest ``metrics``."""
 
     def after_train_iter(
         self,
@@ -74,6 +79,7 @@ class LoggerHook(Hook):
             if name is not None:
                 runner.logger.info("experiment", line=f"Exp name: {name}", name=name)
         tag, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
+        self.newest["train"] = tag
         runner.logger.info("train", line=line, **tag)
         runner.visualizer.add_scalars(tag, step=iteration)
 
@@ -111,6 +117,9 @@ class LoggerHook(Hook):
         )
         by_epoch = self.log_metric_by_epoch and runner.state.limits.max_iters is None
         step = runner.epoch if by_epoch else runner.iter
+        self.newest["metrics"] = {
+            name: value for name, value in tag.items() if name not in _TIMES
+        }
         runner.logger.info("val_metrics", line=line, step=step, **tag)
         runner.visualizer.add_scalars(tag, step=step)
 

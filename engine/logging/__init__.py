@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from engine.logging.foot import Foot, is_terminal
 from engine.logging.setup import RunLogger, build_logger, close_logger
 from engine.state import HistoryBuffer, MessageHub
 
 __all__ = [
+    "Foot",
     "HistoryBuffer",
     "MessageHub",
     "RunLogger",
     "build_logger",
     "close_logger",
+    "is_terminal",
 ]
