@@ -12,7 +12,7 @@ from torch import nn
 
 from engine import Hook, Runner
 from engine.errors import ConfigError
-from engine.logging import MMLogger, build_logger, print_log
+from engine.logging import MMLogger, build_logger, close_logger, print_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +49,7 @@ def test_the_current_logger_is_the_running_runs(tmp_path: Path) -> None:
     runner = Runner(nn.Linear(1, 1), tmp_path, custom_hooks=[Says()])
     with runner.trainer.leading():
         pass
+    close_logger(runner.logger)
     path = runner.log_dir / f"{runner.log_dir.name}.log.jsonl"
     found = [one for one in lines(path) if one["event"] == "message"]
     assert [(one["level"], one["text"]) for one in found] == [
