@@ -139,6 +139,7 @@ class LogProcessor:
         self, runner: RunContext, mode: str, window: int | None
     ) -> dict[str, float]:
         """Scalars of a mode by name: smoothed over ``window``, or the newest."""
+        runner.message_hub.settle()
         prefix = f"{mode}/"
         values = {}
         for key, history in runner.message_hub.log_scalars.items():

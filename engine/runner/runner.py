@@ -261,6 +261,7 @@ class Runner(RunnerBuilders):
             self.state,
             model=self.model,
             mode="val",
+            randomness=self._randomness["samples"],
             context=self,
         )
         self.tester = EvalEngine(
@@ -268,6 +269,7 @@ class Runner(RunnerBuilders):
             self.state,
             model=self.model,
             mode="test",
+            randomness=self._randomness["samples"],
             context=self,
         )
         self.hook_set = HookSet(self)

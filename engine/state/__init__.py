@@ -28,7 +28,7 @@ from engine.state.randomness import (
 from engine.state.resume_report import Exactness, PartReport, ResumeReport
 from engine.state.run_state import Due, DueKind, Limits, RunState
 from engine.state.running import Instances, running, running_run
-from engine.state.serialize import UNSAVED, from_plain, to_plain
+from engine.state.serialize import UNSAVED, check_format, from_plain, to_plain
 
 __all__ = [
     "NEXT",
@@ -50,6 +50,7 @@ __all__ = [
     "RunState",
     "Stream",
     "capture_randomness",
+    "check_format",
     "cut_ledger",
     "derive_seed",
     "draw_seed",

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from engine.errors import SerializationError, a_type, did_you_mean
-from engine.state.history import HistoryBuffer
+from engine.state.history import HistoryBuffer, settle
 from engine.state.running import Instances, running_run
 
 if TYPE_CHECKING:
@@ -183,6 +183,10 @@ class MessageHub:
             self._scalars[key] = HistoryBuffer(max_length=max(window, self._history))
         self._scalars[key].reserve(window)
 
+    def settle(self) -> None:
+        """Read what was recorded and still lies on a device: all in one transfer."""
+        settle(self._scalars.values())
+
     @property
     def log_scalars(self) -> Mapping[str, HistoryBuffer]:
         """All histories by key, read-only."""
@@ -243,7 +247,7 @@ class MessageHub:
 
         :meth:`unsaved` names those.
         """
-        left_out = self._transient.union(self.unsaved())
+        left_out = self._left_out()
         return {
             "format": 1,
             "scalars": {
@@ -257,6 +261,20 @@ class MessageHub:
                 if key not in left_out
             },
         }
+
+    def _left_out(self) -> set[str]:
+        return self._transient.union(self.unsaved())
+
+    def forget_since(self, state_dict: Plain) -> None:
+        """Forget what a state that is to be loaded lacks: a run goes back to it.
+
+        Args:
+            state_dict: What :meth:`state_dict` gave then.
+        """
+        left_out = self._left_out()
+        for mine, then in ((self._scalars, "scalars"), (self._info, "info")):
+            for key in mine.keys() - state_dict[then].keys() - left_out:
+                del mine[key]
 
     def load_state_dict(self, state_dict: Plain | MessageHub, /) -> None:
         """Take over scalars and facts; keys that the saved hub lacks stay.
