@@ -183,6 +183,14 @@ def train(
     changes: Set = None,
     fast_dev_run: FastDevRun = None,
     progress: Progress = True,
+    profile_hooks: Annotated[
+        bool,
+        typer.Option(
+            "--profile-hooks",
+            help="Measure where the time goes, per hook and event: a table at the end "
+            "and timeline.json in the log folder.",
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Train what CONFIG describes, validating as it says."""
@@ -205,6 +213,7 @@ def train(
                 resume="exact" if resume_exactly else resume,
                 overrides=changes or (),
                 progress=progress,
+                profile_hooks=profile_hooks,
             )
 
 

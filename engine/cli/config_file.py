@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.config import Config, parse_overrides
 from engine.errors import ConfigError
@@ -48,6 +48,7 @@ def load_config(
     overrides: Sequence[str] = (),
     work_dir: Path | None = None,
     progress: bool = True,
+    profile_hooks: bool = False,
 ) -> Config:
     """Read a config for a run, with a work dir.
 
@@ -56,6 +57,7 @@ def load_config(
         overrides: ``key=value`` texts.
         work_dir: Takes the place of the config's.
         progress: Whether progress bars may be shown.
+        profile_hooks: Whether to measure where the time goes.
 
     Returns:
         The config; its ``work_dir`` is ``work_dirs/NAME`` if nothing says otherwise.
@@ -69,6 +71,10 @@ def load_config(
     elif config.get("work_dir") is None:
         config["work_dir"] = str(Path("work_dirs") / path.stem)
     hooks = config.get("default_hooks") or {}
-    if not progress and isinstance(hooks, Mapping):  # else the Runner tells what it is
-        config["default_hooks"] = {**hooks, "progress": None}
+    if isinstance(hooks, Mapping):  # else the Runner tells what it is
+        changes: dict[str, Any] = {} if progress else {"progress": None}
+        if profile_hooks:
+            changes["timeline"] = {"type": "TimelineHook"}
+        if changes:
+            config["default_hooks"] = {**hooks, **changes}
     return config

@@ -28,9 +28,16 @@ def run(
     resume: bool | Literal["exact"],
     overrides: Sequence[str],
     progress: bool = True,
+    profile_hooks: bool = False,
 ) -> None:
     """Train what a config describes, and say where everything lies."""
-    cfg = load_config(config, overrides=overrides, work_dir=work_dir, progress=progress)
+    cfg = load_config(
+        config,
+        overrides=overrides,
+        work_dir=work_dir,
+        progress=progress,
+        profile_hooks=profile_hooks,
+    )
     if checkpoint is not None:
         cfg["load_from"] = str(checkpoint)
     if resume:

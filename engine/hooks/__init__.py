@@ -18,6 +18,7 @@ from engine.hooks.progress_bar import ProgressBarHook
 from engine.hooks.runtime_info import RuntimeInfoHook
 from engine.hooks.sampler_seed import DistSamplerSeedHook
 from engine.hooks.sync_buffers import SyncBuffersHook
+from engine.hooks.timeline import TimelineHook
 from engine.hooks.translate import HookNameWarning
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "ProgressBarHook",
     "RuntimeInfoHook",
     "SyncBuffersHook",
+    "TimelineHook",
 ]
