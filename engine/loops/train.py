@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from engine.checkpoint import Location
     from engine.dataset import Cursor, SampleRandomness
+    from engine.events import Meter
     from engine.loops.evaluate import EvalEngine
     from engine.state import Due, RunState
 
@@ -117,6 +118,8 @@ class TrainEngine(Driven, SavedEngine):
         if self.context.stops.max_seconds is not None:
             self.bus.add("SAFE_POINT", self._look_at_clock, priority=0, args=())
         self._paused: dict[str, Any] = {}
+        self.meter: Meter | None = None
+        """Measures what is paid at safe points; ``None``: nobody wants to know."""
         # Of a run that a loop of the user's drives.
         self._halted = self._announced = self._completed = False
         # Of the running data, so that nothing is looked up per iteration.
@@ -953,6 +956,7 @@ class TrainEngine(Driven, SavedEngine):
         began = perf_counter()
         try:
             with (
+                self._measured(due),
                 self.rescue.paying(),
                 self.context.stops.leaving(),
                 self.inside.paying(due.kind),
@@ -976,6 +980,11 @@ class TrainEngine(Driven, SavedEngine):
             self.inside.done()
             self.rescue.moved_on()
         return True
+
+    def _measured(self, due: Due) -> AbstractContextManager[None]:
+        if self.meter is None:
+            return nullcontext()
+        return self.meter.measuring(due.kind.name.lower())
 
     def between_batches(self, validator: EvalEngine) -> None:
         """A validation is between two of its batches: save or stop if that is wanted.

@@ -37,6 +37,7 @@ from engine.dataset import check_sample_randomness
 from engine.dist import is_main_process
 from engine.errors import ConfigError, DataError, a_type, check_switch, did_you_mean
 from engine.hooks import HookSet
+from engine.logging import is_terminal
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step, turn_on_activation_checkpointing
 from engine.registry import RUNNERS
@@ -449,7 +450,7 @@ class Runner(RunnerBuilders):
 
     def register_default_hooks(self, hooks: Mapping[str, Any] | None = None) -> None:
         """Register the default hooks with changes by name; ``None`` removes one."""
-        for name, hook in default_hooks(hooks):
+        for name, hook in default_hooks(hooks, on_terminal=is_terminal()):
             with at("default_hooks", name):
                 built, priority = build_hook(hook, f"default_hooks.{name}")
                 self.hook_set.add(built, priority, name)
