@@ -9,17 +9,20 @@ What differs between services stands in the subclasses; what a resume needs stan
 
 from __future__ import annotations
 
+import signal
+import threading
 from abc import abstractmethod
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.visualization.backend import BaseVisBackend
 from engine.visualization.package import need
 from engine.visualization.sent import Sent
-from engine.visualization.values import numbers, picture
+from engine.visualization.values import nested, numbers, picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["TrackerBackend"]
 
@@ -91,11 +94,17 @@ class TrackerBackend(BaseVisBackend):
     def experiment(self) -> Any:
         """The service's run; opened if it is not."""
         if self._run is None:
-            self._run, self._run_id = self._open(self._run_id)
+            with _signals_kept():
+                self._run, self._run_id = self._open(self._run_id)
             if self._config is not None:
                 config, self._config = self._config, None
                 self._show_config(config)
         return self._run
+
+    @property
+    def run_id(self) -> str | None:
+        """The id of the service's run; ``None`` before it was first opened."""
+        return self._run_id
 
     def start(self) -> None:
         """Open the service's run."""
@@ -167,3 +176,39 @@ class TrackerBackend(BaseVisBackend):
         self._sent.close()
         if run is not None:
             self._finish(run)
+
+    # -- for subclasses --------------------------------------------------------------
+
+    def _files(self, config: Any, suffixes: Iterable[str]) -> dict[Path, Path]:
+        """Files of the run's work dir with these endings, by their path in it.
+
+        Args:
+            config: The run's; its ``work_dir`` says where. Empty without one.
+            suffixes: Endings of names.
+        """
+        work_dir = nested(config).get("work_dir")
+        if work_dir is None or not Path(work_dir).is_dir():
+            return {}
+        root = Path(work_dir)
+        endings = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
+        found = sorted(path for path in root.rglob("*") if path.name.endswith(endings))
+        return {path.relative_to(root): path for path in found if path.is_file()}
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Undo what a client does to the signals that a run stops at.
+
+    ClearML's handlers end the process; the run's own save its state first.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # python lets only the main thread set any
+        return
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {one: signal.getsignal(one) for one in signals}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            if handler is not None and signal.getsignal(one) != handler:
+                signal.signal(one, handler)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from engine.errors import SerializationError, a_type
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["flat", "numbers", "picture"]
+__all__ = ["flat", "nested", "numbers", "picture"]
 
 
 def numbers(scalar_dict: Mapping[str, Any]) -> dict[str, float]:
@@ -72,28 +70,46 @@ def picture(name: str, image: Any) -> np.ndarray[Any, Any]:
     raise SerializationError(message)
 
 
-def flat(config: Any) -> dict[str, Any]:
-    """A config as one level of plain values, for services that want parameters.
+def nested(config: Any) -> dict[str, Any]:
+    """A config as plain values: mappings, lists, numbers, texts, switches, ``None``.
 
     Args:
-        config: A mapping, also nested; anything else becomes one value.
+        config: A mapping, or anything with ``to_dict``; else it becomes one value.
+
+    >>> nested({"model": {"type": dict, "sizes": (1, 2)}})
+    {'model': {'type': "<class 'dict'>", 'sizes': [1, 2]}}
+    """
+    to_dict = getattr(config, "to_dict", None)
+    whole = _plain(to_dict() if callable(to_dict) else config)
+    return whole if isinstance(whole, dict) else {"config": whole}
+
+
+def flat(config: Any) -> dict[str, Any]:
+    """A config as one level, for services that want parameters.
+
+    Args:
+        config: As for :func:`nested`.
 
     Returns:
-        Numbers, texts, switches and ``None`` by path; what else there is as text.
+        Numbers, texts, switches and ``None`` by path; lists as text.
 
     >>> flat({"lr": 0.1, "model": {"type": "A", "sizes": [1, 2]}})
     {'lr': 0.1, 'model.type': 'A', 'model.sizes': '[1, 2]'}
     """
-    to_dict = getattr(config, "to_dict", None)
-    whole = to_dict() if callable(to_dict) else config
-    if not hasattr(whole, "items"):
-        return {"config": str(whole)}
     found: dict[str, Any] = {}
-    for key, value in whole.items():
-        if hasattr(value, "items") and value:
+    for key, value in nested(config).items():
+        if isinstance(value, dict) and value:
             found |= {f"{key}.{inner}": one for inner, one in flat(value).items()}
-        elif value is None or isinstance(value, (bool, int, float, str)):
-            found[str(key)] = value
         else:
-            found[str(key)] = str(value)
+            found[key] = str(value) if isinstance(value, (dict, list)) else value
     return found
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return str(value)
