@@ -19,6 +19,8 @@ The tree; each leaf also derives from the built-in a caller would catch::
     ├── OptimizerError (ValueError)    settings of an optimizer wrapper
     ├── ScheduleError (ValueError)     settings of a schedule
     ├── MetricError (ValueError)       metrics that clash, are missing or fail
+    ├── NonFiniteError (ArithmeticError)     a loss or gradient that is nan or infinite
+    ├── RunInterrupted (RuntimeError)  no mistake: a signal or the clock ended the run
     └── CheckpointError (RuntimeError)
         ├── CheckpointNotFoundError (FileNotFoundError)
         ├── CheckpointDamagedError      empty, truncated, or not a checkpoint at all
@@ -30,11 +32,13 @@ A message says where, what was found, what is allowed, and what to do.
 
 from __future__ import annotations
 
+import signal as signals
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 __all__ = [
     "CheckpointDamagedError",
@@ -51,9 +55,11 @@ __all__ = [
     "InexactResumeError",
     "MetricError",
     "ModelError",
+    "NonFiniteError",
     "OptimizerError",
     "PriorityError",
     "RegistryError",
+    "RunInterrupted",
     "ScheduleError",
     "SerializationError",
     "StateError",
@@ -135,6 +141,43 @@ class ScheduleError(EngineError, ValueError):
 
 class MetricError(EngineError, ValueError):
     """Metrics clash, are missing, or were given nothing."""
+
+
+class NonFiniteError(EngineError, ArithmeticError):
+    """A loss or a gradient is nan or infinite, and the run cannot go on with it."""
+
+
+_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
+_SIGNALLED = 128  # what a shell adds to a signal's number
+
+
+class RunInterrupted(EngineError, RuntimeError):  # noqa: N818 - no mistake was made
+    """A signal, or the end of its time, stopped a run, which can go on.
+
+    Attributes:
+        signal: The signal's number; ``None`` if the time was over.
+        path: The checkpoint to go on from; ``None`` if there is none.
+    """
+
+    signal: int | None = None
+    path: Path | str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """What a program that ends with this exits with.
+
+        Returns:
+            128 and the signal's number, as a shell reports it; 75 if the time was over,
+            which ``sysexits.h`` calls a failure for now, to be tried again.
+        """
+        return _TRY_AGAIN if self.signal is None else _SIGNALLED + self.signal
+
+    @property
+    def cause(self) -> str:
+        """The signal's name, or what else stopped the run."""
+        if self.signal is None:
+            return "max_seconds"
+        return signals.Signals(self.signal).name
 
 
 class CheckpointError(EngineError, RuntimeError):

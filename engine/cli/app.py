@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from engine.errors import EngineError
+from engine.errors import EngineError, RunInterrupted
 from engine.version import __version__
 
 __all__ = ["app", "main"]
@@ -105,6 +105,9 @@ def _mistakes(*, debug: bool) -> Iterator[None]:
     """Turn a user's mistake into one message and exit code 2."""
     try:
         yield
+    except RunInterrupted as error:  # no mistake: a shell, or a job, asks for the code
+        typer.echo(str(error), err=True)
+        raise typer.Exit(error.exit_code) from error
     except EngineError as error:
         if debug:
             raise

@@ -1,5 +1,6 @@
 """Order of samples, the cursor that reads from any place, collation."""
 
+from engine.dataset.apart import draws_apart
 from engine.dataset.collate import count_samples, default_collate, pseudo_collate
 from engine.dataset.cursor import Cursor, open_cursor
 from engine.dataset.index_shuffle import index_shuffle
@@ -27,12 +28,14 @@ from engine.dataset.sampler import (
 )
 from engine.dataset.stateful_loader import StatefulLoaderCursor
 from engine.dataset.stream import StreamCursor
+from engine.dataset.worker_signals import LeaveSignals, signals_left
 
 __all__ = [
     "Cursor",
     "DefaultSampler",
     "IndexShuffleSampler",
     "InfiniteSampler",
+    "LeaveSignals",
     "LoaderCursor",
     "PlacedDataset",
     "PureSampler",
@@ -44,6 +47,7 @@ __all__ = [
     "count_samples",
     "data_length",
     "default_collate",
+    "draws_apart",
     "endless_indices",
     "global_position",
     "index_shuffle",
@@ -53,4 +57,5 @@ __all__ = [
     "pseudo_collate",
     "rank_indices",
     "rank_places",
+    "signals_left",
 ]

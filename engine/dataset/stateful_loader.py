@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.dataset.draws import set_epoch
 from engine.dataset.length import check_has_batches, data_length
 from engine.dataset.replay import ended_early
+from engine.dataset.worker_signals import signals_left
 from engine.dist import get_dist_info
 from engine.state import Exactness, PartReport, derive_seed, fence, seed_host
 
@@ -96,7 +97,7 @@ class StatefulLoaderCursor:
     def _items(self, data_pass: int, number: int) -> Iterator[Any]:
         items: Iterator[Any] | None = None
         while True:
-            with fence():
+            with fence(), signals_left(self._loader):
                 if items is None:  # from (seed, pass), wherever in it this begins
                     seed_host(derive_seed(self._seed, data_pass, self._rank))
                     items = iter(self._loader)

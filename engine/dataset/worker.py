@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 from torch.utils.data import get_worker_info
 
+from engine.dataset.worker_signals import leave_signals
 from engine.typing import Stateful
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class WorkerStart:
 
     def __call__(self, worker_id: int) -> None:
         """Run in a worker that was just started."""
+        leave_signals()
         # Past the frozen record: torch has no way to say it.
         object.__setattr__(get_worker_info(), "dataset", self.dataset)
         if self.users is not None:

@@ -2,12 +2,14 @@
 
 from engine.hooks.audit import AuditHook
 from engine.hooks.checkpoint import CheckpointHook
+from engine.hooks.early_stopping import EarlyStoppingHook
 from engine.hooks.ema import EMAHook
 from engine.hooks.hook import Hook
 from engine.hooks.hook_set import HookRecord, HookSet
 from engine.hooks.iter_timer import IterTimerHook
 from engine.hooks.ledger import LedgerHook
 from engine.hooks.logger import LoggerHook
+from engine.hooks.nan_guard import NanGuardHook
 from engine.hooks.param_scheduler import ParamSchedulerHook
 from engine.hooks.points import POINTS, Point
 from engine.hooks.runtime_info import RuntimeInfoHook
@@ -20,6 +22,7 @@ __all__ = [
     "CheckpointHook",
     "DistSamplerSeedHook",
     "EMAHook",
+    "EarlyStoppingHook",
     "Hook",
     "HookNameWarning",
     "HookRecord",
@@ -27,6 +30,7 @@ __all__ = [
     "IterTimerHook",
     "LedgerHook",
     "LoggerHook",
+    "NanGuardHook",
     "ParamSchedulerHook",
     "Point",
     "RuntimeInfoHook",

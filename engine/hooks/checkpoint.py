@@ -75,6 +75,8 @@ class CheckpointHook(Hook):
             state. Without, training waits until the file is on the disk.
         interval_seconds: Also save when so many seconds have passed since the last
             save, as ``iter_{}.pth``; these count among the interval's.
+        freeze_interval: Iterations between two copies that are kept in the host's
+            memory; the last one is written if an iteration fails. 0: none.
         clock: Seconds that only grow, for ``interval_seconds``.
 
     Raises:
@@ -106,6 +108,7 @@ class CheckpointHook(Hook):
         *,
         background: bool = True,
         interval_seconds: float | None = None,
+        freeze_interval: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         _check_numbers(interval, save_begin, max_keep_ckpts, interval_seconds)
@@ -120,6 +123,7 @@ class CheckpointHook(Hook):
         self.save_begin = save_begin
         self.background = background
         self.interval_seconds = interval_seconds
+        self.freeze_interval = freeze_interval
         self.published_keys = (
             [published_keys] if isinstance(published_keys, str) else published_keys
         )
@@ -162,8 +166,10 @@ class CheckpointHook(Hook):
         Raises:
             CheckpointError: The folder cannot be written.
         """
-        self._store(runner).prove()
+        self.store(runner).prove()
         self._last_save = self._clock()
+        if self.freeze_interval != 0:
+            runner.trainer.rescue.freeze_each(self.freeze_interval)
 
     # -- when ---------------------------------------------------------------------
 
@@ -234,7 +240,7 @@ class CheckpointHook(Hook):
         # One in flight, and its copy's memory is ours again.
         self._finish(runner)
         runner.trainer.writer.wait()
-        store = self._store(runner)
+        store = self.store(runner)
         # The memory is brought up to date before it is captured, so that the file's own
         # record holds the file.
         if due.kind is DueKind.SAVE:
@@ -248,15 +254,22 @@ class CheckpointHook(Hook):
         )
         path = join(store.folder, due.name)
         check_writable(checkpoint, str(path))
+        pointers: Sequence[tuple[Store, str]] = ()
+        superseded: Sequence[str] = ()
+        if due.kind is DueKind.SAVE:
+            pointers = self.pointers(runner, due.name)
+            superseded = runner.trainer.rescue.file.superseded()
         saving = Save(
             store=store,
             name=due.name,
             checkpoint=self._host.take(checkpoint) if self.background else checkpoint,
-            pointers=self._pointers(runner, store) if due.kind is DueKind.SAVE else (),
-            drop=(*self._left_over, *self._stale),
+            pointers=pointers,
+            drop=(*self._left_over, *self._stale, *superseded),
         )
         self._left_over = []
         self._reports.append(saving)
+        if self.save_optimizer and self.save_param_scheduler:
+            runner.trainer.rescue.saved(path, runner.state.iteration, here=True)
         if self.background:
             runner.trainer.writer.submit(saving.run)
             self._watch(runner)
@@ -292,11 +305,9 @@ class CheckpointHook(Hook):
             for key, value in facts.items():
                 runner.message_hub.update_info(key, value, resumed=False)
 
-    def _pointers(
-        self, runner: RunContext, store: Store
-    ) -> tuple[tuple[Store, str], ...]:
-        """Where ``last_checkpoint`` is to name the newest one, and how."""
-        name = self._saved[-1]
+    def pointers(self, runner: RunContext, name: str) -> tuple[tuple[Store, str], ...]:
+        """Where ``last_checkpoint`` is to name a file of :meth:`store`, and how."""
+        store = self.store(runner)
         work_dir = Path(runner.work_dir)
         if store.folder == work_dir:
             return ((store, name),)
@@ -310,12 +321,12 @@ class CheckpointHook(Hook):
         """
         if self._watching is None:
             self._watching = runner.trainer.add_event_handler(
-                Events.SAFE_POINT, lambda: self._look(runner)
+                Events.SAFE_POINT, lambda: self._look(runner), priority=Priority.LOWEST
             )
 
     def _look(self, runner: RunContext) -> None:
         if not runner.trainer.writer.busy:
-            self._finish(runner)
+            self._finish_whole(runner)
 
     def _finish(self, runner: RunContext) -> None:
         """Wait for the save in flight.
@@ -330,6 +341,11 @@ class CheckpointHook(Hook):
             runner.trainer.writer.wait()
         finally:
             self._report(runner)
+
+    def _finish_whole(self, runner: RunContext) -> None:
+        """The same at a safe point: if that save failed, the state there is kept."""
+        with runner.trainer.rescue.paying():
+            self._finish(runner)
 
     def _report(self, runner: RunContext) -> None:
         """Log what was written: not in the thread, so that lines keep their order."""
@@ -366,7 +382,7 @@ class CheckpointHook(Hook):
         if self.published_keys is None:
             return
         self._finish(runner)
-        store = self._store(runner)
+        store = self.store(runner)
         last = self._saved[-1:] if self.save_last else []
         for name in dict.fromkeys([*last, *self._best_names.values()]):
             path, missing = publish(store, name, self.published_keys)
@@ -384,7 +400,7 @@ class CheckpointHook(Hook):
 
     def on_interrupt(self, runner: RunContext, signal: int | None = None) -> None:
         """Wait for the save in flight."""
-        self._finish(runner)
+        self._finish_whole(runner)
 
     def on_exception(self, runner: RunContext, error: BaseException) -> None:
         """Wait for the save in flight; an error in it does not hide the first one."""
@@ -393,7 +409,8 @@ class CheckpointHook(Hook):
         except Exception as another:  # noqa: BLE001  # whatever it is, it is told
             error.add_note(f"The save that was in flight failed too: {another}")
 
-    def _store(self, runner: RunContext) -> Store:
+    def store(self, runner: RunContext) -> Store:
+        """The folder that its checkpoints are written into."""
         folder = self._folder(runner)
         if self._opened is None or self._opened.folder != folder:
             arguments = None if self.out_dir is None else self.backend_args

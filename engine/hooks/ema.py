@@ -156,6 +156,10 @@ class EMAHook(Hook):
         """Put the trained weights back, also when an evaluation fails."""
         self._swap_back()
 
+    def on_interrupt(self, runner: RunContext, signal: int | None) -> None:
+        """Put the trained weights back, also when an evaluation is left."""
+        self._swap_back()
+
     def before_save_checkpoint(
         self, runner: RunContext, checkpoint: dict[str, Any]
     ) -> None:

@@ -243,7 +243,8 @@ class Hook:
 
     def is_last_train_iter(self, runner: RunContext) -> bool:
         """Whether the iteration in progress is the last one."""
-        return runner.iter + 1 == runner.max_iters
+        last = runner.max_iters - runner.state.iterations_left_out
+        return runner.iter + 1 == last
 
     def get_triggered_stages(self) -> list[str]:
         """Names of the events at which this hook does something, in order."""

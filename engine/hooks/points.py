@@ -55,7 +55,7 @@ def _points() -> dict[str, Point]:
         "after_optimizer_step": Point("train", "OPTIMIZER_STEP_COMPLETED"),
         "on_safe_point": Point("train", "SAFE_POINT"),
         "before_save_checkpoint": Point("run", "CHECKPOINT_SAVING", ("checkpoint",)),
-        "on_interrupt": Point("train", "INTERRUPT", ("signal",)),
+        "on_interrupt": Point("run", "INTERRUPT", ("signal",)),
         "on_exception": Point("run", "EXCEPTION_RAISED", ("error",)),
         "after_run": Point("run", "RUN_COMPLETED"),
     }

@@ -8,6 +8,7 @@ from engine.loops.evaluate import EvalEngine, evaluation_mode
 from engine.loops.interval import ValidationPlan
 from engine.loops.log_processor import LogProcessor
 from engine.loops.loop import EventEngine
+from engine.loops.stops import Stops
 from engine.loops.train import TrainEngine
 from engine.loops.train_loop import EpochBasedTrainLoop, IterBasedTrainLoop
 
@@ -20,6 +21,7 @@ __all__ = [
     "EventEngine",
     "IterBasedTrainLoop",
     "LogProcessor",
+    "Stops",
     "TestLoop",
     "TrainEngine",
     "ValLoop",

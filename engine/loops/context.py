@@ -11,6 +11,7 @@ from engine.errors import ContextError
 from engine.hooks import HookSet
 from engine.logging import build_logger
 from engine.loops.log_processor import LogProcessor
+from engine.loops.stops import Stops
 from engine.visualization import Visualizer
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class EngineContext:
         work_dir: Folder of the run's files.
         facilities: ``logger``, ``log_processor``, ``visualizer`` and whatever else
             hooks of the user's ask for, by name.
+        stops: What ends the run from outside; ``None``: signals.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class EngineContext:
         clock: Clock,
         work_dir: str | os.PathLike[str] = "work_dir",
         facilities: dict[str, Any] | None = None,
+        stops: Stops | None = None,
     ) -> None:
         self.state = state
         self.clock = clock
         self.work_dir = Path(work_dir)
         self.hook_set = HookSet(self)
         self.facilities = dict(facilities or {})
+        self.stops = Stops() if stops is None else stops
         # Training's generators while a validation draws from its own; else None.
         self.outer_randomness: dict[str, Any] | None = None
         self.trainer: Any = None
@@ -189,6 +193,13 @@ class EngineContext:
             "capture_checkpoint"
         ).capture_checkpoint(**options)
         return captured
+
+    def cut_logs_back(self, meta: dict[str, Any]) -> None:
+        """Take back what was shown after a checkpoint; here the user's own affair."""
+
+    def interrupt(self) -> None:
+        """Halt training at the next safe point; ``run()`` again goes on from there."""
+        self._training("interrupt").interrupt()
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call a method of that name on each hook that has it, in order."""

@@ -11,13 +11,14 @@ import torch
 from ignite.metrics import Metric
 from torch import nn
 
-from engine.dataset import count_samples, data_length
+from engine.dataset import count_samples, data_length, signals_left
 from engine.errors import DataError, MetricError, StateError, a_type
 from engine.events import Priority
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.loop import EventEngine
+from engine.loops.stops import Halt, Stops
 from engine.state import (
     Phase,
     RunState,
@@ -50,6 +51,8 @@ class EvalEngine(Driven, EventEngine):
             step's output as ``data_samples``.
         model: Put into evaluation mode while this runs; ``None``: the step sees to it.
         mode: ``"val"`` or ``"test"``: which hook methods and phase are its.
+        handle_signals: Whether SIGTERM, SIGINT and SIGUSR1 end an evaluation alone
+            between two batches; inside training, the trainer's says it.
         context: What hooks get as ``runner``; ``None`` makes one.
     """
 
@@ -61,6 +64,7 @@ class EvalEngine(Driven, EventEngine):
         metrics: Mapping[str, Metric] | Any = None,
         model: nn.Module | None = None,
         mode: Literal["val", "test"] = "val",
+        handle_signals: bool = True,
         context: Any = None,
     ) -> None:
         super().__init__(step, state)
@@ -77,7 +81,11 @@ class EvalEngine(Driven, EventEngine):
         self._joined = context is not None
         self.context = context
         if context is None:
-            self.context = EngineContext(self.run_state, Clock(self.run_state))
+            self.context = EngineContext(
+                self.run_state,
+                Clock(self.run_state),
+                stops=Stops(handle_signals=handle_signals),
+            )
             setattr(self.context, name, self)
             self.context.hook_set.connect(mode, self.bus)
         counted = ("STARTED", "EPOCH_STARTED", "COMPLETED")
@@ -187,7 +195,7 @@ class EvalEngine(Driven, EventEngine):
         leads = state.phase is not Phase.TRAINING
         outer = state.phase
         if leads:
-            with self.leading():
+            with self.leading(), self.context.stops.leaving():
                 self._evaluate(data, epoch_length, outer, drive)
         else:
             self.bus.rearm()
@@ -213,6 +221,9 @@ class EvalEngine(Driven, EventEngine):
             self.context.outer_randomness = capture_randomness()
         try:
             self._turn_once(data, length, drive)
+        except Halt:
+            state.move(outer)
+            raise
         except BaseException:
             if nested and state.phase is _PHASES[self.mode]:
                 state.move(outer)  # whoever catches this is in training again
@@ -230,7 +241,12 @@ class EvalEngine(Driven, EventEngine):
         drive: Callable[[DrivenData], Any] | None,
     ) -> None:
         state = self.run_state
-        with fence(), torch.no_grad(), evaluation_mode(self.model):
+        with (
+            fence(),
+            torch.no_grad(),
+            evaluation_mode(self.model),
+            signals_left(data),
+        ):
             seed_everything(
                 derive_seed(state.seed, state.iteration, _STREAMS[self.mode])
             )
@@ -337,6 +353,11 @@ class EvalEngine(Driven, EventEngine):
         run = self.bus.dispatcher("ITERATION_COMPLETED").run
         if run is not None:
             run((self.context, index, batch, output), self._done)
+        if self.context.stops.leaves:
+            raise Halt
+
+    def _done_so_far(self) -> str:
+        return f"after {self._done} batches of a {self.mode}"
 
     def _on_epoch_completed(self) -> None:
         if self._done == 0:

@@ -15,6 +15,7 @@ from engine.errors import EventError, did_you_mean
 from engine.events import Bus, Events, FilteredEvent, Handle, Priority, bind
 from engine.events.filters import Filter, Predicate
 from engine.loops.inner_loop import InnerLoop
+from engine.loops.stops import Halt
 from engine.state import RunState, draw_seed
 
 if TYPE_CHECKING:
@@ -218,22 +219,51 @@ class EventEngine(InnerLoop):
             yield
             return
         self._leading = True
-        self.bus.rearm()
+        stops = self.context.stops
         try:
-            self.bus.fire("RUN_STARTED", self.context)
+            with stops.watching(self._halt_soon):
+                self.bus.rearm()
+                with self._errors_told():
+                    self.bus.fire("RUN_STARTED", self.context)
+                    yield
+                    if not stops.halted and not self._suspended:
+                        self.bus.fire("RUN_COMPLETED", self.context)
+        finally:
+            self._leading = False
+        stops.check(self.run_state, self._done_so_far())
+
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        try:
             yield
-            if not self._suspended:
-                self.bus.fire("RUN_COMPLETED", self.context)
+        except Halt:  # a validation or a test alone
+            self.context.stops.halted = True
+            self.bus.fire("INTERRUPT", self.context, self.context.stops.signal)
         except BaseException as error:
             self.run_state.fail()
             try:
-                self.bus.fire("EXCEPTION_RAISED", self.context, error)
+                try:
+                    self.bus.fire("EXCEPTION_RAISED", self.context, error)
+                finally:
+                    self._after_failure(error)
             except BaseException as another:
                 if another is not error:
                     raise another from error
             raise
-        finally:
-            self._leading = False
+
+    def _after_failure(self, error: BaseException) -> None:
+        """An error ends the run, its handlers have run: keep what can be kept."""
+
+    def _halt_soon(self) -> None:
+        """A signal came: note what the loop is to heed; called between instructions."""
+
+    def _done_so_far(self) -> str:
+        """What was done, for the message of a run that was stopped."""
+        done = self.run_state.progress
+        return (
+            f"after {done.iteration} iterations ({done.epoch} epochs and "
+            f"{done.epoch_iteration} iterations)"
+        )
 
     @property
     def _suspended(self) -> bool:

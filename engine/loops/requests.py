@@ -21,17 +21,26 @@ class Requests:
         terminate: End training; ``"skip_completed"`` leaves ``COMPLETED`` out.
         end_epoch: End the epoch; ``"skip_epoch_completed"`` leaves its event out.
         interrupt: Halt; holds the signal that asked for it, if one did.
+        forced: Whether what asks for a halt is a signal or the clock: it takes effect
+            also where the run ends, if something is still due there.
     """
 
     pending: bool = False
     terminate: bool | str = False
     end_epoch: bool | str = False
     interrupt: tuple[int | None] | None = None
+    forced: bool = False
+
+    def halt_for(self, signal: int | None) -> None:
+        """Ask for a halt that does not wait; a handler of a signal may call this."""
+        self.interrupt = (signal,)
+        self.forced = True
+        self.pending = True  # last: who looks at it finds the others set
 
     def clear(self, state: RunState) -> None:
         """Forget all but a stop, which is part of the run's state."""
         self.terminate = self.end_epoch = False
-        self.interrupt = None
+        self.interrupt, self.forced = None, False
         self.pending = state.stop_reason is not None
 
     def settle(self, state: RunState) -> None:
@@ -58,6 +67,8 @@ class Requests:
     def halts(self, state: RunState) -> bool:
         """Whether an interrupt takes effect: not where the run ends anyway."""
         ends = self.terminate or self.stops_now(state) or state.ended
+        if self.forced and state.due:
+            return True
         return self.interrupt is not None and not ends
 
     def stops_now(self, state: RunState) -> bool:

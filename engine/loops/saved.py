@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from engine.events import Priority
     from engine.hooks import Hook
+    from engine.loops.rescue import Rescue
     from engine.optim.scheduler import OnLonger
     from engine.state import Limits, RunState
     from engine.typing import Plain
@@ -87,6 +88,7 @@ class SavedEngine(EventEngine):
         self._made_schedules: MadeSchedules | None = None
         self._at_safe_point = True
         self._saved_data: Plain = None  # of a checkpoint, until the data is opened
+        self.rescue: Rescue
 
     def track(
         self,
@@ -202,7 +204,10 @@ class SavedEngine(EventEngine):
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
         )
-        return Store(parent_of(where), backend_args).write(name_of(where), checkpoint)
+        saved = Store(parent_of(where), backend_args).write(name_of(where), checkpoint)
+        if save_optimizer and save_param_scheduler:
+            self.rescue.saved(saved, self.run_state.iteration, here=self._at_safe_point)
+        return saved
 
     def capture_checkpoint(
         self,
@@ -227,6 +232,10 @@ class SavedEngine(EventEngine):
             randomness=self._training_randomness(),
             data=self._data_state(),
         )
+        if self.run_state.phase is Phase.FAILED:  # what is saved of it is whole
+            checkpoint["engine"]["run_state"]["phase"] = Phase.TRAINING.value
+        if self.rescue.amending is not None:
+            self.rescue.amending.amend(checkpoint)
         with fence():  # what handlers draw here, a resumed run does not draw again
             self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
         return checkpoint
@@ -428,6 +437,7 @@ class SavedEngine(EventEngine):
         self._dataloader_iter = None
         self.state.dataloader = None
         self._resumed = True
+        self.rescue.resumed(self.run_state.iteration)
 
 
 def _find(

@@ -7,17 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from engine.dataset import check_sample_randomness, count_samples, open_cursor
-from engine.errors import StateError
+from engine.dataset import (
+    check_sample_randomness,
+    count_samples,
+    draws_apart,
+    open_cursor,
+)
+from engine.errors import NonFiniteError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.dues import pay
 from engine.loops.evaluate import check_has_batches
 from engine.loops.feed import Feed
 from engine.loops.interval import ValidationPlan
+from engine.loops.left_out import RollBack, nothing_left
 from engine.loops.optimizer_steps import watch_optimizers
 from engine.loops.requests import Requests
+from engine.loops.rescue import Rescue
 from engine.loops.saved import SavedEngine
+from engine.loops.stops import Halt, Stops
 from engine.loops.validation import Validations
 from engine.state import (
     DueKind,
@@ -35,9 +43,10 @@ if TYPE_CHECKING:
 
     from ignite.engine import State
 
+    from engine.checkpoint import Location
     from engine.dataset import Cursor, SampleRandomness
     from engine.loops.evaluate import EvalEngine
-    from engine.state import RunState
+    from engine.state import Due, RunState
 
 __all__ = ["TrainEngine"]
 
@@ -58,7 +67,14 @@ class TrainEngine(Driven, SavedEngine):
             worker loads it.
         facilities: ``logger``, ``log_processor``, ``visualizer``, or what else hooks
             find on their ``runner``, by name.
+        handle_signals: Whether SIGTERM, SIGINT and SIGUSR1 stop the run at the next
+            safe point: it is saved, and ``run()`` raises ``RunInterrupted``.
+        max_seconds: How long ``run()`` may take: at the first safe point after that it
+            is stopped likewise. ``None``: as long as it needs.
         context: What hooks get as ``runner``; ``None`` makes one.
+
+    Raises:
+        ConfigError: ``max_seconds`` is no number above 0.
     """
 
     def __init__(
@@ -69,12 +85,18 @@ class TrainEngine(Driven, SavedEngine):
         work_dir: str | os.PathLike[str] = "work_dir",
         randomness: SampleRandomness = "sample",
         facilities: Mapping[str, Any] | None = None,
+        handle_signals: bool = True,
+        max_seconds: float | None = None,
         context: Any = None,
     ) -> None:
         super().__init__(step, state, context)
         if context is None:
             self.context = EngineContext(
-                self.run_state, self.clock, work_dir, dict(facilities or {})
+                self.run_state,
+                self.clock,
+                work_dir,
+                dict(facilities or {}),
+                Stops(handle_signals=handle_signals, max_seconds=max_seconds),
             )
             self.context.trainer = self
             self.context.hook_set.connect("train", self.bus)
@@ -82,6 +104,12 @@ class TrainEngine(Driven, SavedEngine):
         self._data: Iterable[Any] | None = None  # what was opened last
         self._validations = Validations(self.run_state, self.clock)
         self._requests = Requests()
+        self.rescue = Rescue(self)
+        # Whether the loop turns, and whether reading its data has failed.
+        self._turns = self._unread = self._reads_apart = False
+        self._read: tuple[Any, int | None] = ((), None)  # what _open was given
+        if self.context.stops.max_seconds is not None:
+            self.bus.add("SAFE_POINT", self._look_at_clock, priority=0, args=())
         self._paused: dict[str, Any] = {}
         # Of a run that a loop of the user's drives.
         self._halted = self._announced = self._completed = False
@@ -204,13 +232,7 @@ class TrainEngine(Driven, SavedEngine):
             self._check_same_bounds(max_epochs, max_iters)
             with self.leading():
                 self.run_state.move(Phase.TRAINING)
-                with self._failures_described():
-                    self._go_on()
-                    if self.should_interrupt:  # by what was owed: not a batch later
-                        self.should_interrupt = False
-                        self._on_interrupt()
-                    else:
-                        self._turn()
+                self._turn_to_the_end(going_on=True)
             return self.state
         if data is None:
             data = self._no_data(epoch_length)
@@ -220,9 +242,117 @@ class TrainEngine(Driven, SavedEngine):
             return self.state
         with self.leading():
             self._begin()
-            with self._failures_described():
-                self._turn()
+            self._turn_to_the_end()
         return self.state
+
+    def _turn_to_the_end(self, *, going_on: bool = False) -> None:
+        """Let Ignite's loop run until it ends or is interrupted, through rollbacks."""
+        while True:
+            try:
+                with self._turning():
+                    if going_on:
+                        self._go_on()
+                    if going_on and self.should_interrupt:
+                        # By what was owed: not a batch later.
+                        self.should_interrupt = False
+                        self._on_interrupt()
+                    else:
+                        self._turn()
+            except RollBack as asked:
+                self._go_back(asked)
+                going_on = False
+            else:
+                return
+
+    def roll_back(
+        self, batches: Iterable[tuple[int, int]], *, before: int, reason: str
+    ) -> None:
+        """Go back to the newest good checkpoint, and leave batches out from now on.
+
+        Does not return: the run goes on from the checkpoint. What is left out is part
+        of the run's state, so each resume leaves it out too.
+
+        Args:
+            batches: Pairs of a pass over the data and a batch in it.
+            before: The checkpoint is one of at most so many iterations.
+            reason: Why, for the log.
+
+        Raises:
+            StateError: Nothing trains now, or a loop of the user's drives it.
+        """
+        if not self._turns or self.driving:
+            message = f"the run cannot go back here ({reason}): no loop of ours turns"
+            raise StateError(message)
+        asked = RollBack(reason)
+        asked.batches = [[*pair] for pair in batches]
+        asked.before, asked.reason = before, reason
+        raise asked
+
+    def _go_back(self, asked: RollBack) -> None:
+        state = self.run_state
+        left_out = sorted([*state.left_out, *asked.batches])
+        rollbacks, seconds = state.rollbacks + 1, state.elapsed_seconds
+        path, checkpoint = self._good_before(asked)
+        if state.phase is Phase.TRAINING:
+            state.move(Phase.INTERRUPTED)
+        self.resume_from(checkpoint)
+        self.context.cut_logs_back(checkpoint["meta"])
+        state.left_out, state.rollbacks = left_out, rollbacks
+        state.elapsed_seconds = max(seconds, state.elapsed_seconds)
+        done = state.progress
+        if self._pass_length and nothing_left(
+            left_out, done.data_pass, done.pass_batch, self._pass_length
+        ):
+            if done.pass_batch == 0:
+                message = f"{asked.reason}: all batches of pass {done.data_pass} were"
+                raise NonFiniteError(message)
+            done.finish_pass()
+            state.epoch_cut = "end" if self._passes_are_epochs() else ""
+        self.context.logger.warning(
+            "rolled_back",
+            line=f"{asked.reason}: back to {path} ({state.iteration} iterations). Left "
+            f"out from now on (pass, batch): {asked.batches}",
+            path=str(path),
+            iteration=state.iteration,
+            left_out=asked.batches,
+        )
+        data, epoch_length = self._read
+        limits = state.limits
+        self._open(data, limits.max_epochs, limits.max_iters, epoch_length)
+        self._count_window()
+        self._begin()
+
+    def _good_before(self, asked: RollBack) -> tuple[Location, dict[str, Any]]:
+        self.writer.wait()
+        store = self.rescue.file.store
+        found = store.newest_good()
+        if found is None or found[1]["meta"]["iter"] > asked.before:
+            newest = "none" if found is None else str(found[0])
+            message = (
+                f"{asked.reason}, and {store.folder} holds no checkpoint from before "
+                f"it (the newest: {newest}), so the run cannot go back. Save more often"
+            )
+            raise NonFiniteError(message)
+        return found[0], found[1]
+
+    def _end_shorter_pass(self) -> None:
+        """After an iteration of a run that leaves batches out: end what is over."""
+        state = self.run_state
+        done = state.progress
+        if done.pass_batch:
+            length = self._pass_length
+            if not length or not nothing_left(
+                state.left_out, done.data_pass, done.pass_batch, length
+            ):
+                return
+            done.finish_pass()
+        limit = state.limits.epoch_length or 0
+        if self._passes_are_epochs() and done.epoch_iteration < limit:
+            self.terminate_epoch()
+
+    def _passes_are_epochs(self) -> bool:
+        limits = self.run_state.limits
+        return limits.max_iters is None and limits.epoch_length == self._pass_length
 
     @contextmanager
     def driven(
@@ -265,7 +395,7 @@ class TrainEngine(Driven, SavedEngine):
                 self._begin()
                 self.should_terminate = self.should_terminate_single_epoch = False
                 self._announced = self._completed = False
-            with self._failures_described():
+            with self._turning():
                 self.driving = True
                 try:
                     if going_on:
@@ -344,6 +474,8 @@ class TrainEngine(Driven, SavedEngine):
             self._saved_data = self._data_state()
         cursor = self._open_cursor(data)
         self.run_state.check_data(cursor.length, cursor.batch_size)
+        self._read = (data, epoch_length)
+        self._reads_apart = draws_apart(data, self._randomness)
         if epoch_length is None:
             epoch_length = cursor.length or limits.epoch_length
         bounds = {
@@ -370,7 +502,10 @@ class TrainEngine(Driven, SavedEngine):
         self.run_state.data_shape = [cursor.length, cursor.batch_size]
         self._batch_size = cursor.batch_size
         self._last_batch_size = cursor.last_batch_size
-        self.state.dataloader = Feed(cursor, self.run_state.progress)
+        state = self.run_state
+        self.state.dataloader = Feed(
+            cursor, state.progress, state.left_out, self._on_unread
+        )
 
     def _count_window(self) -> None:
         """Tell an optimizer wrapper where in its accumulation window the run is."""
@@ -378,6 +513,7 @@ class TrainEngine(Driven, SavedEngine):
         if count is not None:
             length = self.clock.epoch_length or 0
             total = length * (self.clock.max_epochs or 0)
+            total -= self.run_state.iterations_left_out
             # A model may use it more or less often than once an iteration.
             counted = self.parts.counts() if self.run_state.started else None
             count(self.parts.model, self.run_state.iteration, total or -1)
@@ -385,15 +521,13 @@ class TrainEngine(Driven, SavedEngine):
                 self.parts.load_counts(counted, self.run_state.iteration)
 
     @contextmanager
-    def _failures_described(self) -> Iterator[None]:
-        """While the body trains: watch the optimizers, tell how far it came."""
+    def _turning(self) -> Iterator[None]:
+        """While the body trains: watch the optimizers, know that it does."""
         state = self.run_state
-        try:
-            with watch_optimizers(self.parts, state.progress, self.bus, self.context):
-                yield
-        except BaseException as error:
-            error.add_note(self._describe_failure())
-            raise
+        self._turns, self._unread = True, False
+        with watch_optimizers(self.parts, state.progress, self.bus, self.context):
+            yield
+        self._turns = False
         if not self._suspended:
             state.move(Phase.FINISHED)
             self._release_data()
@@ -404,13 +538,23 @@ class TrainEngine(Driven, SavedEngine):
         if isinstance(self.state.dataloader, Feed):
             self.state.dataloader.cursor.close()
 
-    def _describe_failure(self) -> str:
-        state = self.run_state
-        return (
-            f"the run failed while {state.phase.value}, after {state.iteration} "
-            f"iterations ({state.epoch} epochs and {state.epoch_iteration} iterations)."
-            " Nothing is saved from an iteration that failed; resume from the newest "
-            "checkpoint."
+    def _on_unread(self) -> None:
+        """Reading the data gave an error."""
+        self._unread = True
+
+    def _after_failure(self, error: BaseException) -> None:
+        if not self._turns:
+            return  # it had not begun, or was done
+        self._turns = False
+        # What runs between a safe point and a batch would run again after a resume.
+        between = ("GET_BATCH_STARTED", "DATALOADER_STOP_ITERATION")
+        untouched = all(self.bus.dispatcher(event).run is None for event in between)
+        self.rescue.after(
+            error,
+            while_reading=self._unread
+            and self._reads_apart
+            and self._at_safe_point
+            and untouched,
         )
 
     # -- driven by a loop of the user's ------------------------------------------
@@ -574,6 +718,13 @@ class TrainEngine(Driven, SavedEngine):
         else:
             self.run_state.stop_reason = None
 
+    def _halt_soon(self) -> None:
+        self._requests.halt_for(None)
+
+    def _look_at_clock(self) -> None:
+        if self.context.stops.time_is_over:
+            self._requests.halt_for(None)
+
     # -- events ------------------------------------------------------------------
 
     def _place(self) -> str:
@@ -588,6 +739,8 @@ class TrainEngine(Driven, SavedEngine):
     def _on_started(self) -> None:
         state = self.run_state
         self._requests.clear(state)
+        if self.context.stops.asked:  # while weights were loaded
+            self._halt_soon()
         self._at_safe_point = False
         self._run_handlers("STARTED")
         self.context.hook_set.watch()
@@ -616,6 +769,8 @@ class TrainEngine(Driven, SavedEngine):
     def _on_epoch_started(self) -> None:
         if self.run_state.epoch_iteration:  # Ignite fires it again after a resume
             return
+        # Until its first batch is trained on: a resume would fire the event again.
+        self._at_safe_point = self.bus.dispatcher("EPOCH_STARTED").run is None
         self._run_handlers("EPOCH_STARTED")
         if self._requests.terminate:  # no batch was read yet: a safe point as well
             self._requests.settle(self.run_state)
@@ -642,6 +797,8 @@ class TrainEngine(Driven, SavedEngine):
         elif done.pass_batch + 1 == self._pass_length:
             samples = self._last_batch_size
         done.finish_iteration(samples, self._pass_length)
+        if state.left_out:
+            self._end_shorter_pass()
         if done.iteration == self._validations.next_iteration:
             self._validations.after_iteration()
         run = self._dispatch_completed.run
@@ -689,17 +846,23 @@ class TrainEngine(Driven, SavedEngine):
         self._safe_point()
 
     def _on_interrupt(self) -> None:
+        stops = self.context.stops
         (signal,) = self._requests.interrupt or (None,)
-        self._requests.interrupt = None
+        forced = self._requests.forced
+        self._requests.interrupt, self._requests.forced = None, False
         self._paused = capture_randomness()  # others may draw before it goes on
         self.run_state.move(Phase.INTERRUPTED)
-        self.bus.fire("INTERRUPT", self.context, signal)
+        self.bus.fire("INTERRUPT", self.context, stops.signal if forced else signal)
+        if forced:
+            stops.halted = True
+            stops.path = self.rescue.keep()
 
     # -- safe points -------------------------------------------------------------
 
     def _safe_point(self) -> None:
         """Between iterations: pay what is due, then stop if that was asked for."""
         self._at_safe_point = True
+        self.rescue.moved_on()
         if self._dispatch_safe_point.run is not None:
             self._dispatch_safe_point.run((self.context,), self.run_state.iteration)
         self._pay_dues()
@@ -714,17 +877,35 @@ class TrainEngine(Driven, SavedEngine):
             due = state.due[0]
             if due.kind is DueKind.VALIDATION and self._requests.halts(state):
                 break  # it stays owed
-            pay(due, state, self._validations, self.context)
+            if not self._pay(due):
+                break
             if self._requests.pending:  # a handler of a validation asked for it
                 self._requests.settle(state)
         if self._requests.pending:
             self._heed()
+
+    def _pay(self, due: Due) -> bool:
+        """Pay one due; returns whether it is paid, or was left because of a stop."""
+        try:
+            with self.rescue.paying(), self.context.stops.leaving():
+                pay(due, self.run_state, self._validations, self.context)
+        except Halt:
+            self.rescue.left()
+            self._requests.halt_for(None)
+            return False
+        if due.kind is DueKind.VALIDATION:
+            self.rescue.moved_on()
+        return True
 
     def _heed(self) -> None:
         """Hand to Ignite's loop what was asked for and takes effect here."""
         state, requests = self.run_state, self._requests
         if requests.halts(state):
             self.should_interrupt = True
+            if (
+                requests.forced and state.due
+            ):  # what else was asked for takes effect when that is paid
+                return
         if requests.terminate:
             self.should_terminate = requests.terminate
         elif requests.stops_now(state):
@@ -735,5 +916,7 @@ class TrainEngine(Driven, SavedEngine):
         elif requests.end_epoch:
             self.should_terminate_single_epoch = requests.end_epoch
         requests.end_epoch = False
-        stops = state.stop_reason is not None
-        requests.pending = stops or requests.interrupt is not None
+        # Not by one assignment: a signal may come between the two halves of it.
+        requests.pending = False
+        if state.stop_reason is not None or requests.interrupt is not None:
+            requests.pending = True

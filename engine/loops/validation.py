@@ -69,7 +69,7 @@ class Validations:
             return
         total = self._clock.epoch_length
         if total is not None and state.limits.max_iters is None:
-            total *= state.limits.max_epochs or 1
+            total = total * (state.limits.max_epochs or 1) - state.iterations_left_out
         step = max(state.iteration + 1, plan.begin)
         while total is None or step <= total:
             if plan.due(step, total=total):

@@ -26,7 +26,7 @@ from engine.dataset import data_length
 from engine.dist import get_rank
 from engine.errors import ConfigError, StateError
 from engine.logging import RunLogger, build_logger
-from engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
+from engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop, Stops
 from engine.optim import lr_ratio, scale_lr
 from engine.registry import DefaultScope
 from engine.runner.environment import check_env_cfg, set_up
@@ -46,6 +46,7 @@ class RunnerBuilders(RunnerFacts):
     """The ``build_*`` methods of a Runner, thin over ``engine.build``."""
 
     batch_limit: int | None
+    stops: Stops
     _default_scope: str | None
 
     @contextmanager
@@ -58,6 +59,10 @@ class RunnerBuilders(RunnerFacts):
         """Make the process as ``env_cfg`` asks."""
         with at("env_cfg"):
             settings = check_env_cfg(env_cfg)
+            self.stops = Stops(
+                handle_signals=settings["handle_signals"],
+                max_seconds=settings["max_seconds"],
+            )
         set_up(
             settings,
             workers=any(

@@ -25,6 +25,8 @@ _KNOWN: Mapping[str, Any] = {
     "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0},
     "dist_cfg": {"backend": None, "timeout": None},
     "resource_limit": 4096,
+    "handle_signals": True,
+    "max_seconds": None,
 }
 
 
@@ -33,8 +35,9 @@ def check_env_cfg(env_cfg: Any) -> dict[str, Any]:
 
     Args:
         env_cfg: ``cudnn_benchmark``, ``mp_cfg`` (``mp_start_method``,
-            ``opencv_num_threads``), ``dist_cfg`` (``backend``, ``timeout``) and
-            ``resource_limit``; ``None``: the defaults.
+            ``opencv_num_threads``), ``dist_cfg`` (``backend``, ``timeout``),
+            ``resource_limit``, ``handle_signals`` and ``max_seconds``; ``None``: the
+            defaults.
 
     Raises:
         ConfigError: A key is unknown, or a value of the wrong kind.

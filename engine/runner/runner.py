@@ -103,7 +103,10 @@ class Runner(RunnerBuilders):
         launcher: How the processes were started: ``"none"``, this one by hand.
         env_cfg: Settings of the process: ``cudnn_benchmark``, ``mp_cfg``
             (``mp_start_method``, ``opencv_num_threads``), ``dist_cfg`` (``backend``,
-            ``timeout``), ``resource_limit`` (open files).
+            ``timeout``), ``resource_limit`` (open files), ``handle_signals`` (whether
+            SIGTERM, SIGINT and SIGUSR1 stop the run in good order), ``max_seconds``
+            (after which it is stopped likewise; counted in each process from the call
+            of ``train()``).
         log_processor: Formats log lines; an object or a spec.
         log_level: Lowest level that is logged.
         visualizer: Writes scalars; an object or a spec.
@@ -289,6 +292,7 @@ class Runner(RunnerBuilders):
             ConfigError: Parts for training are missing or cannot be built.
             ModelError: The model lacks a step that is needed.
             CheckpointError: What is to be loaded cannot be.
+            RunInterrupted: A signal came, or the time is over; the state is saved.
         """
         require_group("train", self.parts.given)
         require_step(self.model, "train_step")
@@ -315,6 +319,7 @@ class Runner(RunnerBuilders):
         Raises:
             ConfigError: Parts for validation are missing or cannot be built.
             ModelError: The model lacks ``val_step``.
+            RunInterrupted: A signal came, or the time is over.
         """
         require_group("val", self.parts.given)
         require_step(self.model, "val_step")
@@ -336,6 +341,7 @@ class Runner(RunnerBuilders):
         Raises:
             ConfigError: Parts for testing are missing or cannot be built.
             ModelError: The model lacks ``test_step``.
+            RunInterrupted: A signal came, or the time is over.
         """
         require_group("test", self.parts.given)
         require_step(self.model, "test_step")
@@ -472,6 +478,13 @@ class Runner(RunnerBuilders):
         """End training after the running epoch, or iteration if bounded by those."""
         self.trainer.stop(reason)
 
+    def interrupt(self) -> None:
+        """Halt training at the next safe point; ``train()`` again goes on from there.
+
+        Nothing is saved, and ``train()`` returns.
+        """
+        self.trainer.interrupt()
+
     def owe(self, kind: DueKind, owner: object, name: str = "") -> None:
         """Ask for something to be done at the next safe point, by ``owner.pay``."""
         self.state.owe(kind, self.hook_set.name_of(owner), name)
@@ -526,6 +539,7 @@ class Runner(RunnerBuilders):
         )
 
     def _meta(self) -> dict[str, Any]:
+        """Facts that the ``meta`` of each checkpoint has."""
         loader = getattr(self.parts.train_loop, "dataloader", None)
         dataset = getattr(loader, "dataset", None)
         return {
@@ -667,7 +681,7 @@ class Runner(RunnerBuilders):
             on_longer=on_longer or getattr(self.train_loop, "on_longer", None),
             **which,
         )
-        self._cut_logs_back(checkpoint["meta"])
+        self.cut_logs_back(checkpoint["meta"])
         if given is not None and given != self.seed:
             self.logger.warning(
                 "seed_differs",
@@ -696,7 +710,7 @@ class Runner(RunnerBuilders):
             return None
         return self.visualizer.state_dict()
 
-    def _cut_logs_back(self, meta: Mapping[str, Any]) -> None:
+    def cut_logs_back(self, meta: Mapping[str, Any]) -> None:
         """Take back what was shown after the checkpoint, if that was shown here."""
         here = meta.get("log_folder") == self._log_dir.name
         logged = meta.get("logged")

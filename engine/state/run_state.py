@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -117,10 +118,16 @@ class RunState:
         data_shape: Batches in a pass over the training data, and samples in a batch;
             0 for what is not known.
         elapsed_seconds: Time spent running, over all processes of the run.
+        left_out: Batches that training leaves out, as pairs of a pass over the data and
+            a batch in it; in order.
+        rollbacks: How often the run went back to a checkpoint to leave batches out.
         hub: Scalars and facts that hooks hand to each other; saved beside this.
     """
 
-    FORMAT: ClassVar[int] = 1
+    FORMAT: ClassVar[int] = 2
+    MIGRATIONS: ClassVar[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+        1: lambda old: {**old, "left_out": [], "rollbacks": 0},
+    }
 
     seed: int = field(
         default=0,
@@ -139,6 +146,8 @@ class RunState:
     epoch_cut: str = field(default="", validator=in_(("", "end", "skip")))
     data_shape: list[int] = field(factory=lambda: [0, 0])
     elapsed_seconds: float = field(default=0.0, validator=ge(0.0))
+    left_out: list[list[int]] = field(factory=list)
+    rollbacks: int = field(default=0, validator=[instance_of(int), ge(0)])
     hub: MessageHub = field(factory=MessageHub, metadata=UNSAVED)
     _running_since: float | None = field(
         default=None, init=False, eq=False, repr=False, metadata=UNSAVED
@@ -170,6 +179,14 @@ class RunState:
     def samples(self) -> int:
         """Samples seen."""
         return self.progress.samples
+
+    @property
+    def iterations_left_out(self) -> int:
+        """How many iterations fewer the run has for the batches that are left out.
+
+        An epoch has fewer; a run bounded by iterations takes others.
+        """
+        return 0 if self.limits.max_iters is not None else len(self.left_out)
 
     # -- phases -----------------------------------------------------------------
 

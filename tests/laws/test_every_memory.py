@@ -21,7 +21,7 @@ from torch import nn
 
 import engine
 from engine import CheckpointHook, Hook, MessageHub, RunState, TrainEngine
-from engine.hooks import HookSet
+from engine.hooks import EarlyStoppingHook, HookSet
 from engine.model import (
     ExponentialMovingAverage,
     MomentumAnnealingEMA,
@@ -274,11 +274,16 @@ MEMORIES: dict[str, Memory] = {
             _Run(), {"loss": held.best_scores.get("loss", 1.0) / 2}
         ),
     ),
+    "EarlyStoppingHook": Memory(
+        lambda: EarlyStoppingHook("loss", patience=99),
+        lambda held: held.after_val_epoch(_Run(), {"loss": 1.0}),
+    ),
 }
 
 ELSEWHERE = {
     "EvalEngine": "one pass, whose state is the trainer's: tests/property/test_resume",
     "EventRecorder": "tests/unit/testing/test_toys.py",
+    "NanGuardHook": "what it does needs a run: tests/property/test_nan_guard.py",
     "LocalVisBackend": "files that are cut back: tests/unit/visualization/test_local",
     "Visualizer": "its backends: tests/integration/test_resume_report.py",
     "ZeroRedundancyOptimizer": "needs ranks: tests/unit/optim/test_zero.py",

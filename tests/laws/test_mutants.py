@@ -117,8 +117,8 @@ MUTANTS = {
     ),
     "validation is not fenced": Mutant(
         "loops/evaluate.py",
-        "        with fence(), torch.no_grad(), evaluation_mode(self.model):",
-        "        with torch.no_grad(), evaluation_mode(self.model):",
+        "            fence(),\n            torch.no_grad(),",
+        "            torch.no_grad(),",
         (f"{FENCE}[False-1]",),
     ),
     "handlers of a save are not fenced": Mutant(

@@ -258,11 +258,12 @@ def test_a_run_state_of_an_older_format_is_loaded(
     def renamed(old: dict[str, Any]) -> dict[str, Any]:
         return {**{key: old[key] for key in old if key != "key"}, "seed": old["key"]}
 
-    monkeypatch.setattr(RunState, "FORMAT", 2)
-    monkeypatch.setattr(RunState, "MIGRATIONS", {1: renamed}, raising=False)
+    newer = RunState.FORMAT + 1
+    monkeypatch.setattr(RunState, "FORMAT", newer)
+    monkeypatch.setattr(RunState, "MIGRATIONS", {newer - 1: renamed})
     older = RunState().state_dict()
     del older["seed"]
     state = RunState()
-    state.load_state_dict({**older, "format": 1, "key": 7})
+    state.load_state_dict({**older, "format": newer - 1, "key": 7})
     assert state.seed == 7
-    assert state.state_dict()["format"] == 2
+    assert state.state_dict()["format"] == newer

@@ -45,7 +45,9 @@ def test_the_drawing_is_the_tree() -> None:
     drawn: dict[str, tuple[str, str]] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
-        found = re.match(r"^    ([│ ├└─]*)(\w+Error)(?: \((\w+)\))?", line)
+        found = re.match(
+            r"^    ([│ ├└─]*)(\w+Error|RunInterrupted)(?: \((\w+)\))?", line
+        )
         if found:
             depth = len(found[1]) // 4
             above = [*above[:depth], found[2]]

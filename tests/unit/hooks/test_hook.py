@@ -15,7 +15,7 @@ from tests.toys import echo_trainer
 MODES = ("train", "val", "test")
 
 
-def at(**place: int) -> Any:
+def at(**place: Any) -> Any:
     """A runner that is in the middle of a run."""
     return SimpleNamespace(**place)
 
@@ -47,7 +47,8 @@ def test_the_last_ones_are_recognized() -> None:
     assert [i for i in range(4) if hook.end_of_epoch([0, 0, 0], i)] == [2]
     epochs = [at(epoch=e, max_epochs=3) for e in range(4)]
     assert [one.epoch for one in epochs if hook.is_last_train_epoch(one)] == [2]
-    iters = [at(iter=i, max_iters=5) for i in range(6)]
+    nothing_left_out = SimpleNamespace(iterations_left_out=0)
+    iters = [at(iter=i, max_iters=5, state=nothing_left_out) for i in range(6)]
     assert [one.iter for one in iters if hook.is_last_train_iter(one)] == [4]
 
 

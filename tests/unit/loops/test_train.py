@@ -245,7 +245,7 @@ def test_an_error_reaches_the_caller_with_notes() -> None:
         engine.run(DATA, max_epochs=2)
     notes = "\n".join(vars(caught.value)["__notes__"])
     assert "break_it on ITERATION_COMPLETED, iteration 2" in notes
-    assert "resume from the newest checkpoint" in notes
+    assert "This run has no checkpoint yet: it begins anew" in notes
     assert engine.run_state.phase is Phase.FAILED
     with pytest.raises(StateError, match="cannot go from failed to training"):
         engine.run(DATA, max_epochs=2)

@@ -21,6 +21,8 @@ def test_defaults() -> None:
         "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0},
         "dist_cfg": {"backend": None, "timeout": None},
         "resource_limit": 4096,
+        "handle_signals": True,
+        "max_seconds": None,
     }
 
 

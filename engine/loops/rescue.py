@@ -1,0 +1,218 @@
+"""What is kept of a run that fails or is stopped."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from engine.checkpoint import HostCopy
+from engine.errors import ConfigError, NonFiniteError
+from engine.events import Events, Priority
+from engine.loops.rewind import Rewind
+from engine.loops.stop_file import StopFile
+from engine.state import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.checkpoint import Location, Store
+    from engine.events import Handle
+
+__all__ = ["Rescue"]
+
+
+class Rescue:
+    """Saves what is whole of a run that fails or is stopped, and says what is lost.
+
+    An iteration that fails leaves half-done state behind: nothing is saved of it, the
+    newest checkpoint stands, or a copy that was frozen since. An error while data is
+    waited for, in a validation or in a save finds the state of a safe point, and that
+    is saved.
+
+    Args:
+        trainer: The run's.
+    """
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+        self.file = StopFile(trainer.context)
+        self.amending: Rewind | None = None
+        """Corrects what is captured while the stop's own file is written."""
+        self._before_due: Rewind | None = None
+        self._here: Location | None = None
+        self._last: tuple[Location | None, int] = (None, 0)
+        self._freezing: Handle | None = None
+        self._host = HostCopy()
+        self._frozen: dict[str, Any] | None = None
+
+    # -- at safe points ----------------------------------------------------------
+
+    @contextmanager
+    def paying(self) -> Iterator[None]:
+        """While the body pays a due, remember what the run was before it."""
+        trainer, outer = self._trainer, self._before_due
+        if outer is None:
+            self._before_due = Rewind(
+                trainer.run_state, trainer.parts, trainer.context.hook_set
+            )
+        yield
+        self._before_due = outer
+
+    def left(self) -> None:
+        """The validation that was being paid is left: it is as if it never began."""
+        assert self._before_due is not None
+        self._before_due.put_back()
+
+    def moved_on(self) -> None:
+        """The state is another one than that which was saved last."""
+        self._here = None
+
+    def saved(self, path: Location, iteration: int, *, here: bool) -> None:
+        """A whole checkpoint was written, or will be by the run's writer.
+
+        Args:
+            path: The file.
+            iteration: Iterations that were done.
+            here: Whether it holds the state of the present safe point.
+        """
+        self._last = (path, iteration)
+        self._frozen = None  # older than this
+        if here:
+            self._here = path
+
+    def resumed(self, iteration: int) -> None:
+        """The run is another one: that of a checkpoint."""
+        self._last = (None, iteration)
+        self._before_due = self._here = self._frozen = None
+        self.file.adopt(iteration)
+
+    # -- a stop ------------------------------------------------------------------
+
+    def keep(self) -> Location:
+        """Save the state of the safe point where the run was halted.
+
+        Raises:
+            CheckpointError: It could not be written.
+        """
+        rewind, self._before_due = self._before_due, None
+        self._trainer.writer.wait()
+        if self._here is not None and self._here == self.file.newest:
+            return self._here  # a regular one holds it
+        return self._write(rewind)
+
+    def save_now(self) -> Location:
+        """Save between regular checkpoints, from a hook's ``pay()``.
+
+        Raises:
+            CheckpointError: It could not be written.
+        """
+        return self._write(None)
+
+    def _write(self, rewind: Rewind | None) -> Location:
+        trainer = self._trainer
+        trainer.writer.wait()  # files are written in the order of their states
+
+        def save(store: Store, name: str) -> None:
+            trainer.context.save_checkpoint(
+                store.folder, name, backend_args=store.backend_args
+            )
+
+        self.amending = rewind
+        try:
+            return self.file.write(trainer.run_state.iteration, trainer.run_id, save)
+        finally:
+            self.amending = None
+
+    # -- a failure ---------------------------------------------------------------
+
+    def after(self, error: BaseException, *, while_reading: bool) -> None:
+        """Save what can be saved of a run that failed, and say so in the error's notes.
+
+        Args:
+            error: What happened.
+            while_reading: Whether it did between two iterations, in the data.
+        """
+        rewind, self._before_due = self._before_due, None
+        parts = self._trainer.parts
+        tracked = (parts.model, parts.optimizer) != (None, None) or parts.others
+        ruined = isinstance(error, NonFiniteError)  # whole, and worth nothing
+        try:
+            self._trainer.writer.wait()
+            if tracked and not ruined and (rewind is not None or while_reading):
+                path = self._here
+                if path is None or path != self.file.newest:
+                    path = self._write(rewind)
+                error.add_note(f"{_place(self._trainer)} Its state is saved: {path}.")
+                return
+            if self._frozen is not None:
+                error.add_note(self._write_frozen())
+                return
+        except Exception as another:  # noqa: BLE001 - told with the first error
+            error.add_note(
+                f"its state could not be saved: {type(another).__name__}: {another}"
+            )
+        error.add_note(self._describe_loss())
+
+    def _describe_loss(self) -> str:
+        path, iteration = self._last
+        again = self._trainer.run_state.iteration - iteration
+        told = f"{_place(self._trainer)} Nothing is saved from what failed. "
+        if path is None and iteration:  # it was resumed from what was in memory
+            path = self.file.newest
+        if path is None:
+            return f"{told}This run has no checkpoint yet: it begins anew."
+        return (
+            f"{told}The newest checkpoint is {path}; a resume from it does {again} "
+            "iterations again, exactly as they were."
+        )
+
+    # -- frozen copies -----------------------------------------------------------
+
+    def freeze_each(self, interval: int) -> None:
+        """Keep a copy in the host's memory each so many iterations; 0: none.
+
+        Raises:
+            ConfigError: It is no whole number of at least 0.
+        """
+        if not isinstance(interval, int) or isinstance(interval, bool) or interval < 0:
+            message = (
+                f"freeze_interval={interval!r}: give a whole number of iterations, or "
+                "0 to keep no copy"
+            )
+            raise ConfigError(message)
+        if self._freezing is not None:
+            self._freezing.remove()
+            self._freezing = None
+        if interval:
+            self._freezing = self._trainer.add_event_handler(
+                Events.SAFE_POINT(every=interval), self.freeze, priority=Priority.LOWEST
+            )
+
+    def freeze(self, _: object = None) -> None:
+        """Copy the state of this safe point into the host's memory."""
+        self._frozen = self._host.take(self._trainer.context.capture_checkpoint())
+
+    def _write_frozen(self) -> str:
+        frozen, self._frozen = self._frozen, None
+        assert frozen is not None
+        iteration = frozen["meta"]["iter"]
+
+        def save(store: Store, name: str) -> None:
+            store.write(name, frozen)
+
+        path = self.file.write(iteration, self._trainer.run_id, save)
+        again = self._trainer.run_state.iteration - iteration
+        return (
+            f"{_place(self._trainer)} Nothing is saved from what failed; {path} is the "
+            f"copy that was frozen after {iteration} iterations. A resume from it does "
+            f"{again} iterations again, exactly as they were."
+        )
+
+
+def _place(trainer: Any) -> str:
+    state = trainer.run_state
+    was = "training" if state.phase is Phase.FAILED else state.phase.value
+    return (
+        f"the run failed while {was}, after {state.iteration} iterations "
+        f"({state.epoch} epochs and {state.epoch_iteration} iterations)."
+    )
