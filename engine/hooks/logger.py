@@ -55,6 +55,12 @@ class LoggerHook(Hook):
         self.interval_exp_name = interval_exp_name
         self.log_metric_by_epoch = log_metric_by_epoch
 
+    def before_train(self, runner: RunContext) -> None:
+        """Let the visualizer's backends reach their services, before any work."""
+        start = getattr(runner.visualizer, "start", None)  # the user's own may lack it
+        if callable(start):
+            start(runner.logger)
+
     def after_train_iter(
         self,
         runner: RunContext,

@@ -19,9 +19,9 @@ __all__ = ["ClearMLVisBackend"]
 class ClearMLVisBackend(TrackerBackend):
     """Shows a run in ClearML.
 
-    ClearML patches frameworks and arguments' parsers to log by itself. That is off here,
-    since it would show all twice; ``init_kwargs`` turns it on. Its handlers of SIGINT
-    and SIGTERM are taken out again, so that the run saves its state first.
+    ClearML patches frameworks and arguments' parsers to log by itself. That is off
+    here, since it would show all twice; ``init_kwargs`` turns it on. Its handlers of
+    SIGINT and SIGTERM are taken out again, so that the run saves its state first.
 
     Args:
         save_dir: Folder of the list of what was sent; ``None``: none.

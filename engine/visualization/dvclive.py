@@ -53,7 +53,7 @@ class DVCLiveVisBackend(TrackerBackend):
 
     @property
     def _folder(self) -> Path:
-        return self.save_dir / self._init_kwargs.get("dir", "dvclive")
+        return self.save_dir / str(self._init_kwargs.get("dir", "dvclive"))
 
     def _open(self, run_id: str | None) -> tuple[Any, str]:
         given = {

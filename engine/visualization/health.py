@@ -7,7 +7,7 @@ from attrs import define
 __all__ = ["PATIENCE", "Health", "describe"]
 
 PATIENCE = 3
-"""Failures in a row after which a backend is left alone: each may wait for a network."""
+"""Failures in a row after which a backend is left alone: each may wait long."""
 
 
 @define

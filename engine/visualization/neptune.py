@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.registry import VISBACKENDS
+from engine.visualization.package import need
 from engine.visualization.tracker import TrackerBackend
 from engine.visualization.values import flat
 
@@ -23,8 +24,8 @@ class NeptuneVisBackend(TrackerBackend):
 
     Args:
         save_dir: Folder of the list of what was sent; ``None``: none.
-        init_kwargs: For ``neptune.init_run``, such as ``project``. Without a project and
-            a token, here or in the environment, ``mode`` is ``"offline"``.
+        init_kwargs: For ``neptune.init_run``, such as ``project``. Without a project
+            and a token, here or in the environment, ``mode`` is ``"offline"``.
 
     Raises:
         ConfigError: The package ``neptune`` is not installed.
@@ -65,7 +66,8 @@ class NeptuneVisBackend(TrackerBackend):
             self.experiment[name].append(value, step=step)
 
     def _show_image(self, name: str, image: Any, step: int) -> None:
-        file = self.client.types.File.as_image(image / 255)  # it wants floats
+        types = need("neptune.types", extra="neptune", asked_by=type(self).__name__)
+        file = types.File.as_image(image / 255)  # it wants floats
         self.experiment[name].append(file, step=step)
 
     def _finish(self, run: Any) -> None:

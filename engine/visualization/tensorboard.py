@@ -68,9 +68,7 @@ class TensorboardVisBackend(BaseVisBackend):
         indented = "\n".join(f"    {line}" for line in text.splitlines())
         self.experiment.add_text("config", indented)  # Markdown: four blanks are code
 
-    def add_graph(
-        self, model: Module, data_batch: Any = None, **kwargs: Any
-    ) -> None:
+    def add_graph(self, model: Module, data_batch: Any = None, **kwargs: Any) -> None:
         """Show the model as torch traces it.
 
         Args:

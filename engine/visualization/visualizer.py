@@ -217,7 +217,10 @@ class Visualizer:
 
         Args:
             logger: The run's: failures from here on are told to it and not raised.
+                Of a run that was started nothing is done.
         """
+        if logger is not None and logger is self._logger:
+            return
         self._logger = None
         self._health = {name: Health() for name in self._backends}
         self._show("start", None, (), {})
@@ -240,7 +243,7 @@ class Visualizer:
         for name, one in self._backends.items():
             try:
                 states[name] = one.state_dict()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - told, or raised again
                 self._failed(name, "state_dict", None, error)
         return states
 
@@ -288,7 +291,7 @@ class Visualizer:
                     continue
                 try:
                     getattr(backend, call)(*args, **kwargs)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - told, or raised again
                     if self._logger is None:
                         error.add_note(f"in {name}.{call}")
                         errors.append(error)
@@ -301,9 +304,7 @@ class Visualizer:
                 errors[0].add_note(f"and {another!r}")
             raise errors[0]
 
-    def _failed(
-        self, name: str, call: str, step: int | None, error: Exception
-    ) -> None:
+    def _failed(self, name: str, call: str, step: int | None, error: Exception) -> None:
         """Write a failure down, or raise it where there is no run to go on."""
         if self._logger is None:
             raise error

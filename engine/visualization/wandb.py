@@ -21,8 +21,9 @@ __all__ = ["WandbVisBackend"]
 class WandbVisBackend(TrackerBackend):
     """Shows a run in Weights & Biases.
 
-    Rows carry ``step``, which is every chart's axis: their client counts rows by itself,
-    and would drop a validation whose step, an epoch, is below the last iteration.
+    Rows carry ``step``, which is every chart's axis: the client counts rows by
+    itself, and would drop a validation whose step, an epoch, is below the last
+    iteration.
 
     Args:
         save_dir: Folder of the client's files.
@@ -45,7 +46,9 @@ class WandbVisBackend(TrackerBackend):
         self,
         save_dir: str | Path,
         init_kwargs: Mapping[str, Any] | None = None,
-        define_metric_cfg: Mapping[str, str] | Sequence[Mapping[str, Any]] | None = None,
+        define_metric_cfg: Mapping[str, str]
+        | Sequence[Mapping[str, Any]]
+        | None = None,
         commit: bool = True,
         log_code_name: str | None = None,
         watch_kwargs: Mapping[str, Any] | None = None,
@@ -57,9 +60,7 @@ class WandbVisBackend(TrackerBackend):
         self._log_code_name = log_code_name
         self._watch_kwargs = dict(watch_kwargs or {})
 
-    def add_graph(
-        self, model: Module, data_batch: Any = None, **kwargs: Any
-    ) -> None:
+    def add_graph(self, model: Module, data_batch: Any = None, **kwargs: Any) -> None:
         """Let ``wandb`` watch the model: its gradients are shown as histograms."""
         self.experiment.watch(model, **{**self._watch_kwargs, **kwargs})
 
