@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
-import math
 import struct
 import sys
 import uuid
@@ -276,6 +275,7 @@ def _aim(kept: Kept) -> ModuleType:
             repo: str,
             force_resume: bool = False,
             capture_terminal_logs: bool = True,
+            system_tracking_interval: float | None = 10,
         ) -> None:
             assert not capture_terminal_logs
             assert force_resume == (run_hash is not None)
@@ -402,6 +402,8 @@ def _read_tensorboard(folder: Path) -> Counter[Point]:
 def _read_wandb(folder: Path) -> Counter[Point]:
     """Reads each start's file: LevelDB's log format, records in protobuf."""
     messages = importlib.import_module("wandb.proto.wandb_internal_pb2")
+    # Its own process writes; finish() does not wait for that when offline.
+    importlib.import_module("wandb").teardown()
     found: Counter[Point] = Counter()
     ids = set()
     for path in folder.glob("wandb/offline-run-*/*.wandb"):
@@ -457,12 +459,15 @@ def _read_mlflow(folder: Path) -> Counter[Point]:
 
 def _read_aim(folder: Path) -> Counter[Point]:
     aim = importlib.import_module("aim")
-    (run,) = aim.Repo(str(folder)).iter_runs()
-    return Counter(
-        (metric.name, int(step), float(value))
-        for metric in run.metrics()
-        for step, value in metric.data.items_list()
-    )
+    (chunks,) = (folder / ".aim" / "meta" / "chunks").iterdir()  # one run's
+    # Its read-only view sees nothing before Aim's own indexing has run.
+    run = aim.Run(chunks.name, repo=str(folder), force_resume=True, **_QUIET_AIM)
+    found: Counter[Point] = Counter()
+    for metric in run.metrics():
+        steps, (values, *_) = metric.data.items_list()
+        found.update((metric.name, *one) for one in zip(steps, values, strict=True))
+    run.close()
+    return found
 
 
 def _read_dvclive(folder: Path) -> Counter[Point]:
@@ -479,12 +484,9 @@ def _read_dvclive(folder: Path) -> Counter[Point]:
 def _read_neptune(folder: Path) -> Counter[Point]:
     """Reads each start's operations."""
     found: Counter[Point] = Counter()
-    for path in folder.glob(".neptune/offline/*/data-*.log"):
-        decoder = json.JSONDecoder()
-        text, place = path.read_text(), 0
-        while place < len(text):
-            record, place = decoder.raw_decode(text, place)
-            operation = record["obj"]
+    for path in folder.parent.glob(".neptune/offline/*/data-*.log"):
+        for line in path.read_text().splitlines():
+            operation = json.loads(line)["obj"]
             if operation["type"] == "LogFloats":
                 name = "/".join(operation["path"])
                 found.update(
@@ -514,8 +516,11 @@ def _make_wandb(folder: Path) -> BaseVisBackend:
     )
 
 
+_QUIET_AIM = {"system_tracking_interval": None, "capture_terminal_logs": False}
+
+
 def _make_aim(folder: Path) -> BaseVisBackend:
-    return AimVisBackend(folder, init_kwargs={"system_tracking_interval": None})
+    return AimVisBackend(folder, init_kwargs=_QUIET_AIM)
 
 
 def _make_neptune(folder: Path) -> BaseVisBackend:
@@ -549,8 +554,3 @@ def real(name: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Service:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("WANDB_SILENT", "true")
     return REAL[name]
-
-
-def finite(value: float) -> bool:
-    """Whether a value equals itself, as a point that is counted must."""
-    return math.isfinite(value)
