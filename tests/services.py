@@ -1,8 +1,8 @@
 """The services that a run can be shown in: doubles of their clients, and readers.
 
 A double has the part of a client's interface that a backend uses, with the real one's
-names, and keeps what it is given. Where the client is installed, the same tests run with
-it, offline, and read its files back.
+names, and keeps what it is given. Where the client is installed, the same tests run
+with it, offline, and read its files back.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import struct
 import sys
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from engine.visualization import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 __all__ = ["DOUBLES", "REAL", "Kept", "Point", "Service", "double", "real"]
 
@@ -75,7 +76,7 @@ class Service:
 # -- doubles -------------------------------------------------------------------------
 
 
-def _wandb(kept: Kept) -> ModuleType:
+def _wandb(kept: Kept) -> ModuleType:  # noqa: C901 - a client's interface
     class Run:
         def __init__(self, run_id: str, points: list[Point]) -> None:
             self.id, self.points = run_id, points
@@ -121,7 +122,7 @@ def _wandb(kept: Kept) -> ModuleType:
     return _module("wandb", init=init, Image=Image)
 
 
-def _mlflow(kept: Kept) -> ModuleType:
+def _mlflow(kept: Kept) -> ModuleType:  # noqa: C901 - a client's interface
     class Client:
         def __init__(self, tracking_uri: str) -> None:
             self.uri = tracking_uri
@@ -147,9 +148,7 @@ def _mlflow(kept: Kept) -> ModuleType:
         def log_param(self, run_id: str, key: str, value: Any) -> None:
             kept.config[key] = value
 
-        def log_batch(
-            self, run_id: str, metrics: Any = (), params: Any = ()
-        ) -> None:
+        def log_batch(self, run_id: str, metrics: Any = (), params: Any = ()) -> None:
             assert len(params) <= 100
             for one in params:
                 assert one.key not in kept.config, "MLflow refuses another value"
@@ -191,10 +190,9 @@ def _clearml(kept: Kept) -> ModuleType:
         @classmethod
         def init(
             cls,
-            project_name: str | None = None,
             *,
             auto_connect_frameworks: bool = True,
-            auto_connect_arg_parser: bool = True,
+            auto_connect_arg_parser: bool = True,  # noqa: ARG003 - the client's
             reuse_last_task_id: bool | str = True,
             continue_last_task: bool | int = False,
         ) -> Task:
@@ -493,16 +491,6 @@ def _read_neptune(folder: Path) -> Counter[Point]:
                     (name, int(one["step"]), one["value"])
                     for one in operation["values"]
                 )
-    return found
-
-
-def _read_clearml(folder: Path) -> Counter[Point]:
-    found: Counter[Point] = Counter()
-    for path in folder.glob("offline/*/metrics.jsonl"):
-        for line in path.read_text().splitlines():
-            found.update(
-                (one["metric"], one["iter"], one["value"]) for one in json.loads(line)
-            )
     return found
 
 

@@ -1,4 +1,4 @@
-"""Runs that are shown by several backends: what fails, what a resume shows, who draws."""
+"""Runs that are shown by backends: what fails, what a resume shows, who draws."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def shown(*backends: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("after", [3, 4, 5])
 def test_tensorboard_reads_the_unbroken_run(after: int, tmp_path: Path) -> None:
-    """A run that broke down and was resumed gives TensorBoard the unbroken one's curves.
+    """A run that broke down and was resumed has the unbroken one's curves.
 
     Its last checkpoint is older than its last points: these are written anew.
     """
@@ -141,9 +141,7 @@ def test_a_backend_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
     backend.failing = range(1, 3)
     local = LocalVisBackend(tmp_path / "local")
     visualizer = Visualizer(vis_backends=[backend, local])
-    runner = make_runner(
-        PLAN, tmp_path, visualizer=visualizer, log_level="INFO"
-    )
+    runner = make_runner(PLAN, tmp_path, visualizer=visualizer, log_level="INFO")
     runner.train()
     first, lost = events(runner)
     assert first["event"] == "backend_failed"
@@ -201,9 +199,7 @@ def test_a_service_that_cannot_be_reached_ends_the_run_at_its_start(
         raise ConnectionError("api.wandb.ai: no such host")
 
     monkeypatch.setattr(sys.modules["wandb"], "init", init)
-    runner = make_runner(
-        PLAN, tmp_path, visualizer=shown({"type": "WandbVisBackend"})
-    )
+    runner = make_runner(PLAN, tmp_path, visualizer=shown({"type": "WandbVisBackend"}))
     with pytest.raises(ConnectionError, match="no such host") as caught:
         runner.train()
     assert caught.value.__notes__[0] == "in WandbVisBackend.start"

@@ -77,7 +77,7 @@ def show(service: Service, folder: Path, story: list[Start]) -> Counter[Point]:
     return shown
 
 
-def expected(service: Service, *, once_a_step: bool = False) -> dict[Point, int]:
+def expected(*, once_a_step: bool = False) -> dict[Point, int]:
     """The unbroken run's points."""
     found: dict[Point, int] = {}
     for scalars, step in CALLS:
@@ -96,7 +96,7 @@ def test_a_double_is_given_each_point_once(name: str, story: list[Start]) -> Non
     """Whatever the starts, and whether their ends were clean."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         service, _ = double(name, patch)
-        assert show(service, Path(folder), story) == expected(service)
+        assert show(service, Path(folder), story) == expected()
 
 
 STORIES = {
@@ -107,14 +107,14 @@ STORIES = {
 
 
 @pytest.mark.parametrize("story", STORIES)
-@pytest.mark.parametrize("name", [one for one in REAL if one not in ("local",)])
+@pytest.mark.parametrize("name", [one for one in REAL if one != "local"])
 def test_a_service_has_each_point_once(
     name: str, story: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clients that are installed, each read back by its own means."""
     service = real(name, monkeypatch, tmp_path)
     shown = show(service, tmp_path / "vis", STORIES[story])
-    assert shown == expected(service, once_a_step=name == "aim")
+    assert shown == expected(once_a_step=name == "aim")
 
 
 @given(story=st.lists(starts, max_size=4))
@@ -122,5 +122,5 @@ def test_the_local_file_has_each_point_once(story: list[Start]) -> None:
     """Text too, which the services are not given."""
     with tempfile.TemporaryDirectory() as folder:
         shown = show(REAL["local"], Path(folder), story)
-    text = ("eta", 1, "1:20")
-    assert shown == {**expected(REAL["local"]), text: 1}
+    assert shown.pop(("eta", 1, "1:20")) == 1  # type: ignore[arg-type]  # no number
+    assert shown == expected()
