@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.errors import ConfigError
@@ -13,7 +14,6 @@ from engine.visualization.values import nested
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 __all__ = ["DVCLiveVisBackend"]
 
@@ -83,9 +83,11 @@ class DVCLiveVisBackend(TrackerBackend):
         live.log_image(f"{name}/{step}.png", image)
 
     def _finish(self, run: Any) -> None:
-        for path in self._files(self._shown_config, self._artifact_suffix).values():
-            if self._folder not in path.parents:
-                run.log_artifact(str(path))
+        if _in_repository():  # elsewhere DVC warns of each file
+            files = self._files(self._shown_config, self._artifact_suffix)
+            for path in files.values():
+                if self._folder not in path.parents:
+                    run.log_artifact(str(path))
         run.end()
 
     def state_dict(self) -> dict[str, Any]:
@@ -120,3 +122,8 @@ class DVCLiveVisBackend(TrackerBackend):
     def _tables(self) -> dict[str, Path]:
         root = self._folder / "plots" / "metrics"
         return {str(path.relative_to(root)): path for path in root.rglob("*.tsv")}
+
+
+def _in_repository() -> bool:
+    here = Path.cwd()
+    return any((one / ".dvc").is_dir() for one in (here, *here.parents))

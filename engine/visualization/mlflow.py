@@ -127,7 +127,9 @@ class MLflowVisBackend(TrackerBackend):
         self.experiment.log_image(self.run_id, image, key=_allowed(name), step=step)
 
     def _finish(self, run: Any) -> None:
-        files = self._files(self._shown_config, self._artifact_suffix)
+        # Not what MLflow itself keeps there, which holds the last time's.
+        own = ("mlartifacts", "mlruns")
+        files = self._files(self._shown_config, self._artifact_suffix, own)
         for relative, path in files.items():
             folder = str(relative.parent) if relative.parent.name else None
             run.log_artifact(self.run_id, str(path), folder)

@@ -164,7 +164,7 @@ class TrackerBackend(BaseVisBackend):
         """Go on in that run, and send nothing that it has."""
         if not state_dict:
             return
-        self.close()
+        self._let_go()  # a config that waits is shown in the run that is loaded
         self._run_id = state_dict["run"]
         self._sent.load_state_dict(state_dict["sent"])
 
@@ -172,6 +172,9 @@ class TrackerBackend(BaseVisBackend):
         """Let the service have all that was sent; what comes later opens it again."""
         if self._config is not None:  # shown nowhere yet
             self.start()
+        self._let_go()
+
+    def _let_go(self) -> None:
         run, self._run = self._run, None
         self._sent.close()
         if run is not None:
@@ -179,20 +182,29 @@ class TrackerBackend(BaseVisBackend):
 
     # -- for subclasses --------------------------------------------------------------
 
-    def _files(self, config: Any, suffixes: Iterable[str]) -> dict[Path, Path]:
+    def _files(
+        self, config: Any, suffixes: Iterable[str], apart: Iterable[str] = ()
+    ) -> dict[Path, Path]:
         """Files of the run's work dir with these endings, by their path in it.
 
         Args:
             config: The run's; its ``work_dir`` says where. Empty without one.
             suffixes: Endings of names.
+            apart: Folders that are left out, at any depth.
         """
         work_dir = nested(config).get("work_dir")
         if work_dir is None or not Path(work_dir).is_dir():
             return {}
         root = Path(work_dir)
         endings = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
-        found = sorted(path for path in root.rglob("*") if path.name.endswith(endings))
-        return {path.relative_to(root): path for path in found if path.is_file()}
+        found = {path.relative_to(root): path for path in sorted(root.rglob("*"))}
+        return {
+            relative: path
+            for relative, path in found.items()
+            if path.name.endswith(endings)
+            and path.is_file()
+            and not {*apart} & {*relative.parts}
+        }
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from engine import Hook, Runner, TrainEngine
+from engine.config import Config
 from engine.errors import ConfigError
 from engine.hooks import LoggerHook
 from engine.state import capture_randomness
@@ -126,10 +127,12 @@ def test_a_resumed_run_goes_on_in_the_same_one(
     with pytest.raises(RuntimeError, match="needed elsewhere"):
         broken.train()
     assert kept.open == 0
-    resumed = make_runner(PLAN, tmp_path, visualizer=spec, resume=True)
+    config = Config({"a": 1})  # shown in the run that goes on
+    resumed = make_runner(PLAN, tmp_path, visualizer=spec, resume=True, cfg=config)
     resumed.train()
     assert kept.open == 0
     assert len(kept.points) == 1
+    assert str(kept.config["a"]) == "1"
     found = without_times(service.read(resumed.log_dir / "vis_data"))
     assert set(found.values()) == {1}
     assert {step for point, step, _ in found if point == "loss"} == set(range(1, 7))

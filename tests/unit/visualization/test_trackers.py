@@ -124,8 +124,9 @@ def test_a_folder_is_not_needed(
 def work_dir(folder: Path) -> Config:
     """A config whose work dir holds a file of each kind."""
     root = folder / "work"
-    (root / "logs").mkdir(parents=True)
-    for name in ("config.py", "last.pth", "logs/x.json", "notes.txt"):
+    for folder in ("logs", "mlruns"):
+        (root / folder).mkdir(parents=True)
+    for name in ("config.py", "last.pth", "logs/x.json", "mlruns/y.json", "notes.txt"):
         (root / name).write_text("x")
     return Config({"work_dir": str(root)})
 
@@ -135,13 +136,15 @@ def work_dir(folder: Path) -> Config:
     [
         ("mlflow", ["config.py", "None/config.py", "logs/x.json"]),
         ("clearml", ["config.py", "last.pth"]),
-        ("dvclive", ["config.py", "x.json"]),
+        ("dvclive", ["config.py", "x.json", "y.json"]),
     ],
 )
 def test_files_of_the_run_are_uploaded(
     name: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those with the endings that are asked for, when the run ends."""
+    (tmp_path / ".dvc").mkdir()  # DVC tracks files in a repository only
+    monkeypatch.chdir(tmp_path)
     service, kept = double(name, monkeypatch)
     backend = service.make(tmp_path / "vis")
     backend.add_config(work_dir(tmp_path))
