@@ -10,6 +10,7 @@ from engine.hooks.hook_set import HookRecord, HookSet
 from engine.hooks.iter_timer import IterTimerHook
 from engine.hooks.ledger import LedgerHook
 from engine.hooks.logger import LoggerHook
+from engine.hooks.naive_visualization import NaiveVisualizationHook
 from engine.hooks.nan_guard import NanGuardHook
 from engine.hooks.param_scheduler import ParamSchedulerHook
 from engine.hooks.points import POINTS, Point
@@ -36,6 +37,7 @@ __all__ = [
     "IterTimerHook",
     "LedgerHook",
     "LoggerHook",
+    "NaiveVisualizationHook",
     "NanGuardHook",
     "ParamSchedulerHook",
     "Point",

@@ -81,6 +81,12 @@ class LoggerHook(Hook):
         self.newest: dict[str, Mapping[str, Any]] = {}
         """Values of the newest ``train`` line and of the newest ``metrics``."""
 
+    def before_train(self, runner: RunContext) -> None:
+        """Let the visualizer's backends reach their services, before any work."""
+        start = getattr(runner.visualizer, "start", None)  # the user's own may lack it
+        if callable(start):
+            start(runner.logger)
+
     def after_train_iter(
         self,
         runner: RunContext,

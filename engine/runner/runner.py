@@ -311,6 +311,7 @@ class Runner(RunnerBuilders):
             self._compile()
             if not self.state.started:
                 self.model.train()
+            self._start_visualizer()
             self._log_start()
             self.train_loop.run()
         return self.model
@@ -334,6 +335,7 @@ class Runner(RunnerBuilders):
             self._init_weights()
             self._load_weights()
             self._compile()
+            self._start_visualizer()
             metrics: dict[str, Any] = loop.run()
         return metrics
 
@@ -356,6 +358,7 @@ class Runner(RunnerBuilders):
             self._init_weights()
             self._load_weights()
             self._compile()
+            self._start_visualizer()
             metrics: dict[str, Any] = loop.run()
         return metrics
 
@@ -399,6 +402,12 @@ class Runner(RunnerBuilders):
             with fence():  # from the run's seed, whatever was drawn since
                 seed_everything(derive_seed(self.seed, Stream.INITIALIZATION))
                 init()
+
+    def _start_visualizer(self) -> None:
+        """Reach the backends' services; from here on they cannot end the run."""
+        start = getattr(self.visualizer, "start", None)  # the user's own may lack it
+        if callable(start):
+            start(self.logger)
 
     def _log_hooks(self) -> None:
         self.logger.info(
