@@ -160,6 +160,10 @@ class Store:
             message = f"{self.folder}: checkpoints could not be written: {error}"
             raise CheckpointError(message) from error
 
+    def free_bytes(self) -> int | None:
+        """Free space of the folder's disk; ``None`` where nobody knows."""
+        return self._storage.free_bytes()
+
     def point_to(self, name: str) -> None:
         """Let ``last_checkpoint`` name this file.
 
@@ -226,7 +230,8 @@ class Store:
         except EngineError:
             raise
         except Exception as error:
-            space = self._storage.space() if verb == "written" else ""
+            free = self.free_bytes() if verb == "written" else None
+            space = "" if free is None else f" ({free / 2**20:.0f} MiB are free there)"
             message = f"{path}: could not be {verb}: {error}{space}"
             raise CheckpointError(message) from error
 

@@ -84,6 +84,7 @@ class LoaderCursor:
         loader: The user's.
         seed: The run's seed.
         randomness: As for :func:`open_cursor`.
+        consecutive: Whether passes are read one after another, as training's are.
 
     Raises:
         DataError: There is no batch.
@@ -97,6 +98,7 @@ class LoaderCursor:
         *,
         seed: int,
         randomness: SampleRandomness = "sample",
+        consecutive: bool = True,
     ) -> None:
         self._loader = loader
         self._seed = seed
@@ -107,7 +109,9 @@ class LoaderCursor:
         self._placed = randomness != "off" and not draws_nothing(loader.dataset)
         sampler, self._shape = _sampler_and_shape(loader, self.length)
         self.batch_size, self.last_batch_size = _sizes(sampler, self._shape, loader)
-        self._draws: Draws = open_draws(sampler, seed=seed, shape=self._shape)
+        self._draws: Draws = open_draws(
+            sampler, seed=seed, shape=self._shape, consecutive=consecutive
+        )
         self._plan = _Plan(
             self._draws, loader.batch_sampler is None, self._placed, rank, world
         )

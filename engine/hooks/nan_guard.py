@@ -11,11 +11,11 @@ from attrs import frozen
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from engine.errors import ConfigError, NonFiniteError, SerializationError
+from engine.errors import ConfigError, NonFiniteError
 from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
-from engine.state import DueKind, Phase, RunContext
+from engine.state import DueKind, Phase, RunContext, check_format
 
 if TYPE_CHECKING:
     from engine.state import Due
@@ -312,13 +312,7 @@ class NanGuardHook(Hook):
         Raises:
             SerializationError: The format or the keys are not ours.
         """
-        expected = set(self.state_dict())
-        if set(state_dict) != expected or state_dict["format"] != 1:
-            message = (
-                f"NanGuardHook: expected state of format 1 with {sorted(expected)}, "
-                f"found format {state_dict.get('format')!r} with {sorted(state_dict)}"
-            )
-            raise SerializationError(message)
+        check_format("NanGuardHook", state_dict, self.state_dict())
         self.skipped = int(state_dict["skipped"])
         self._in_a_row = int(state_dict["in_a_row"])
         self._window = [list(batch) for batch in state_dict["window"]]

@@ -63,12 +63,16 @@ class Rescue:
         assert self._before_due is not None
         self._before_due.put_back()
 
+    def kept(self) -> None:
+        """The validation that was being paid is left, and its place is kept."""
+        self.give_up()
+
     def moved_on(self) -> None:
         """The state is another one than that which was saved last."""
         self._here = (None, 0)
 
     def give_up(self) -> None:
-        """The state is ruined: nothing of it is to be kept."""
+        """Nothing that was remembered of an earlier state is of use."""
         self._before_due, self._here = None, (None, 0)
 
     def saved(self, path: Location, iteration: int, *, here: bool) -> None:

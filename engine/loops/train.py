@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -14,7 +15,7 @@ from engine.dataset import (
     draws_apart,
     open_cursor,
 )
-from engine.errors import NonFiniteError, StateError
+from engine.errors import MetricError, NonFiniteError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.dues import pay
@@ -26,6 +27,7 @@ from engine.loops.optimizer_steps import watch_optimizers
 from engine.loops.requests import Requests
 from engine.loops.rescue import Rescue
 from engine.loops.saved import SavedEngine
+from engine.loops.spent import TimeSpent
 from engine.loops.stops import Halt, Stops
 from engine.loops.validation import Validations
 from engine.state import (
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
     from engine.checkpoint import Location
     from engine.dataset import Cursor, SampleRandomness
+    from engine.events import Meter
     from engine.loops.evaluate import EvalEngine
     from engine.state import Due, RunState
 
@@ -108,6 +111,7 @@ class TrainEngine(Driven, SavedEngine):
         self._validations = Validations(self.run_state, self.clock)
         self._requests = Requests()
         self.rescue = Rescue(self)
+        self.spent = TimeSpent()
         # Whether the loop turns, and whether reading its data has failed.
         self._turns = self._unread = self._reads_apart = self._goes_back = False
         self._begins = False  # whether what it begins with is still to be paid
@@ -115,6 +119,8 @@ class TrainEngine(Driven, SavedEngine):
         if self.context.stops.max_seconds is not None:
             self.bus.add("SAFE_POINT", self._look_at_clock, priority=0, args=())
         self._paused: dict[str, Any] = {}
+        self.meter: Meter | None = None
+        """Measures what is paid at safe points; ``None``: nobody wants to know."""
         # Of a run that a loop of the user's drives.
         self._halted = self._announced = self._completed = False
         # Of the running data, so that nothing is looked up per iteration.
@@ -236,6 +242,7 @@ class TrainEngine(Driven, SavedEngine):
             self._check_same_bounds(max_epochs, max_iters)
             with self.leading():
                 self.run_state.move(Phase.TRAINING)
+                self.spent.begin(self.run_state.progress)
                 self._turn_to_the_end(going_on=True)
             return self.state
         if data is None:
@@ -245,6 +252,7 @@ class TrainEngine(Driven, SavedEngine):
         if self._is_finished():
             return self.state
         with self.leading():
+            self.spent.begin(self.run_state.progress)
             self._begin()
             self._turn_to_the_end()
         return self.state
@@ -404,6 +412,7 @@ class TrainEngine(Driven, SavedEngine):
             return
         with self.leading():
             self._halted = False
+            self.spent.begin(self.run_state.progress)
             if going_on:
                 self.run_state.move(Phase.TRAINING)
             else:
@@ -551,6 +560,9 @@ class TrainEngine(Driven, SavedEngine):
         self._dataloader_iter = None
         if isinstance(self.state.dataloader, Feed):
             self.state.dataloader.cursor.close()
+        validator = getattr(self.context, "validator", None)
+        if validator is not None:
+            validator.release()
 
     def _on_unread(self) -> None:
         """Reading the data gave an error."""
@@ -768,6 +780,7 @@ class TrainEngine(Driven, SavedEngine):
     def _pay_what_it_begins_with(self) -> None:
         """What was owed; then comes the end before which it was saved, if it was."""
         self._pay_dues()
+        self.spent.mark = perf_counter()
         if not self._begins or self.should_interrupt:  # that waits for what is owed
             return
         self._begins = False
@@ -796,12 +809,15 @@ class TrainEngine(Driven, SavedEngine):
         # Until its first batch is trained on: a resume would fire the event again.
         self._at_safe_point = self.bus.dispatcher("EPOCH_STARTED").run is None
         self._run_handlers("EPOCH_STARTED")
+        self.spent.mark = perf_counter()
         if self._requests.terminate:  # no batch was read yet: a safe point as well
             self._requests.settle(self.run_state)
             self._heed()
 
     def _on_iteration_started(self) -> None:
         self._at_safe_point = False
+        spent = self.spent
+        spent.data += perf_counter() - spent.mark
         run = self._dispatch_started.run
         if run is not None:
             done = self.run_state.progress
@@ -809,9 +825,12 @@ class TrainEngine(Driven, SavedEngine):
                 (self.context, done.epoch_iteration, self.state.batch),
                 done.iteration + 1,
             )
+        spent.mark = perf_counter()
 
     def _on_iteration_completed(self) -> None:
         # The hot path: what is looked up here is looked up a million times.
+        spent = self.spent
+        spent.step += perf_counter() - spent.mark
         state = self.run_state
         done = state.progress
         index = done.epoch_iteration
@@ -841,6 +860,7 @@ class TrainEngine(Driven, SavedEngine):
             self._safe_point()
         else:
             self._at_safe_point = True
+        spent.mark = perf_counter()
 
     def _on_epoch_cut(self, iter_counter: int = 0) -> None:
         state = self.run_state
@@ -941,16 +961,65 @@ class TrainEngine(Driven, SavedEngine):
 
     def _pay(self, due: Due) -> bool:
         """Pay one due; returns whether it is paid, or was left because of a stop."""
+        began = perf_counter()
         try:
-            with self.rescue.paying(), self.context.stops.leaving():
+            with (
+                self._measured(due),
+                self.rescue.paying(),
+                self.context.stops.leaving(),
+                self.inside.paying(due.kind),
+            ):
                 pay(due, self.run_state, self._validations, self.context)
         except Halt:
-            self.rescue.left()
-            self._requests.halt_for(None)
+            if self.inside.keeps_place:
+                self.rescue.kept()
+            else:
+                self.rescue.left()
+            if self.context.stops.asked:
+                self._requests.halt_for(None)
             return False
+        finally:
+            gone = perf_counter() - began
+            if due.kind is DueKind.VALIDATION:
+                self.spent.validation += gone
+            else:
+                self.spent.saving += gone
         if due.kind is DueKind.VALIDATION:
+            self.inside.done()
             self.rescue.moved_on()
         return True
+
+    def _measured(self, due: Due) -> AbstractContextManager[None]:
+        if self.meter is None:
+            return nullcontext()
+        return self.meter.measuring(due.kind.name.lower())
+
+    def between_batches(self, validator: EvalEngine) -> None:
+        """A validation is between two of its batches: save or stop if that is wanted.
+
+        Where a metric cannot give its state, a save and an interrupt wait for the end
+        of the validation, and a signal leaves it to begin again whole.
+
+        Raises:
+            Halt: The validation is left.
+        """
+        state, asked = self.run_state, self.context.stops.leaves
+        saves = [due for due in state.due if due.kind is DueKind.SAVE]
+        leaves = asked or self._requests.halts(state)
+        if not (leaves or saves):
+            return
+        place, why = None, ""
+        try:
+            place = validator.read_place()
+        except MetricError as error:
+            why = str(error)
+        if saves and place is not None:
+            with self.inside.being(place), validator.outside():
+                for due in saves:
+                    pay(due, state, self._validations, self.context)
+        if asked or (leaves and place is not None):
+            self.inside.leave(place, why)
+            raise Halt
 
     def _heed(self) -> None:
         """Hand to Ignite's loop what was asked for and takes effect here."""
