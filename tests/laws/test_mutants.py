@@ -228,10 +228,19 @@ MUTANTS = {
         (f"{STOP}::test_a_rollback_leaves_no_trace_of_what_it_took_back",),
     ),
     "loader processes heed signals": Mutant(
-        "dataset/worker.py",
-        "        leave_signals()\n",
-        "",
-        (f"{LEFT}::test_training_data_is_read_on[map-{signal.SIGTERM:d}]",),
+        "dataset/worker_signals.py",
+        "        signal.signal(number, signal.SIG_IGN)\n",
+        "        del number\n",
+        (f"{LEFT}::test_training_data_is_read_on[map-{signal.SIGUSR1:d}]",),
+    ),
+    "signals come while loader processes start": Mutant(
+        "dataset/worker_signals.py",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT)",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, ())",
+        (
+            f"{LEFT}::test_one_that_comes_while_workers_start_is_left_too"
+            f"[map-{signal.SIGTERM:d}]",
+        ),
     ),
     "patience begins anew": Mutant(
         "hooks/early_stopping.py",
