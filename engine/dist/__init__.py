@@ -1,5 +1,6 @@
-"""Ranks and world size."""
+"""Ranks and world size, and what ranks gather from each other."""
 
+from engine.dist.collect import broadcast_object_list, collect_results
 from engine.dist.context import (
     get_dist_info,
     get_rank,
@@ -7,4 +8,11 @@ from engine.dist.context import (
     is_main_process,
 )
 
-__all__ = ["get_dist_info", "get_rank", "get_world_size", "is_main_process"]
+__all__ = [
+    "broadcast_object_list",
+    "collect_results",
+    "get_dist_info",
+    "get_rank",
+    "get_world_size",
+    "is_main_process",
+]
