@@ -12,6 +12,7 @@ from engine.hooks.logger import LoggerHook
 from engine.hooks.nan_guard import NanGuardHook
 from engine.hooks.param_scheduler import ParamSchedulerHook
 from engine.hooks.points import POINTS, Point
+from engine.hooks.prepare_tta import PrepareTTAHook
 from engine.hooks.runtime_info import RuntimeInfoHook
 from engine.hooks.sampler_seed import DistSamplerSeedHook
 from engine.hooks.translate import HookNameWarning
@@ -33,5 +34,6 @@ __all__ = [
     "NanGuardHook",
     "ParamSchedulerHook",
     "Point",
+    "PrepareTTAHook",
     "RuntimeInfoHook",
 ]
