@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.evaluator.metric import BaseMetric
     from engine.typing import Batch, Plain
 
-__all__ = ["Evaluator", "get_metric_value"]
+__all__ = ["Evaluator", "get_metric_number", "get_metric_value"]
 
 
 @EVALUATOR.register_module()
@@ -245,6 +245,28 @@ def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
     known = _names(metrics) if metrics else "none at all"
     msg = f"no metric is called {indicator!r}.{near} The evaluation gave {known}."
     raise MetricError(msg)
+
+
+def get_metric_number(indicator: str, metrics: Mapping[str, Any]) -> float:
+    """The number that ``indicator`` means among an evaluation's values.
+
+    Args:
+        indicator: As for :func:`get_metric_value`.
+        metrics: Values by name.
+
+    Raises:
+        MetricError: No name fits, several do, or the value is no number, as a
+            confusion matrix is none.
+    """
+    value = get_metric_value(indicator, metrics)
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        msg = (
+            f"the metric {indicator!r} is {a_type(value)}, but what is watched must be "
+            "a number. Name another one, or let the metric report a number too."
+        )
+        raise MetricError(msg) from error
 
 
 def _names(keys: Iterable[str]) -> str:
