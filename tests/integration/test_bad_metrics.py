@@ -70,9 +70,11 @@ def test_a_watched_metric_that_is_missing(tmp_path: Path) -> None:
     """It names those that there are, and the one that is near."""
     with pytest.raises(MetricError) as error:
         runner(
-            tmp_path, Gives({"accuracy": 0.1}), save_best="acuracy", rule="greater"
+            tmp_path, Gives({"accuracy": 0.1}), save_best="accurasy", rule="greater"
         ).train()
-    assert "no metric is called 'acuracy'. Did you mean 'accuracy'?" in str(error.value)
+    assert "no metric is called 'accurasy'. Did you mean 'accuracy'?" in str(
+        error.value
+    )
     assert "The evaluation gave 'accuracy'." in str(error.value)
 
 
