@@ -1,6 +1,7 @@
-"""Ranks and world size, and what ranks gather from each other."""
+"""Ranks, world size, and what ranks do together."""
 
 from engine.dist.collect import broadcast_object_list, collect_results
+from engine.dist.collectives import average
 from engine.dist.context import (
     get_dist_info,
     get_rank,
@@ -9,6 +10,7 @@ from engine.dist.context import (
 )
 
 __all__ = [
+    "average",
     "broadcast_object_list",
     "collect_results",
     "get_dist_info",

@@ -65,14 +65,14 @@ class Rescue:
 
     def kept(self) -> None:
         """The validation that was being paid is left, and its place is kept."""
-        self._before_due, self._here = None, (None, 0)
+        self.give_up()
 
     def moved_on(self) -> None:
         """The state is another one than that which was saved last."""
         self._here = (None, 0)
 
     def give_up(self) -> None:
-        """The state is ruined: nothing of it is to be kept."""
+        """Nothing that was remembered of an earlier state is of use."""
         self._before_due, self._here = None, (None, 0)
 
     def saved(self, path: Location, iteration: int, *, here: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -25,11 +27,13 @@ from engine.loops.optimizer_steps import watch_optimizers
 from engine.loops.requests import Requests
 from engine.loops.rescue import Rescue
 from engine.loops.saved import SavedEngine
+from engine.loops.spent import TimeSpent
 from engine.loops.stops import Halt, Stops
 from engine.loops.validation import Validations
 from engine.state import (
     DueKind,
     Phase,
+    ResumeReport,
     Stream,
     capture_randomness,
     derive_seed,
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 
     from engine.checkpoint import Location
     from engine.dataset import Cursor, SampleRandomness
+    from engine.events import Meter
     from engine.loops.evaluate import EvalEngine
     from engine.state import Due, RunState
 
@@ -106,12 +111,15 @@ class TrainEngine(Driven, SavedEngine):
         self._validations = Validations(self.run_state, self.clock)
         self._requests = Requests()
         self.rescue = Rescue(self)
+        self.spent = TimeSpent()
         # Whether the loop turns, and whether reading its data has failed.
         self._turns = self._unread = self._reads_apart = self._goes_back = False
         self._read: tuple[Any, int | None] = ((), None)  # what _open was given
         if self.context.stops.max_seconds is not None:
             self.bus.add("SAFE_POINT", self._look_at_clock, priority=0, args=())
         self._paused: dict[str, Any] = {}
+        self.meter: Meter | None = None
+        """Measures what is paid at safe points; ``None``: nobody wants to know."""
         # Of a run that a loop of the user's drives.
         self._halted = self._announced = self._completed = False
         # Of the running data, so that nothing is looked up per iteration.
@@ -233,6 +241,7 @@ class TrainEngine(Driven, SavedEngine):
             self._check_same_bounds(max_epochs, max_iters)
             with self.leading():
                 self.run_state.move(Phase.TRAINING)
+                self.spent.begin(self.run_state.progress)
                 self._turn_to_the_end(going_on=True)
             return self.state
         if data is None:
@@ -242,6 +251,7 @@ class TrainEngine(Driven, SavedEngine):
         if self._is_finished():
             return self.state
         with self.leading():
+            self.spent.begin(self.run_state.progress)
             self._begin()
             self._turn_to_the_end()
         return self.state
@@ -401,6 +411,7 @@ class TrainEngine(Driven, SavedEngine):
             return
         with self.leading():
             self._halted = False
+            self.spent.begin(self.run_state.progress)
             if going_on:
                 self.run_state.move(Phase.TRAINING)
             else:
@@ -571,6 +582,7 @@ class TrainEngine(Driven, SavedEngine):
             and self._at_safe_point
             and untouched,
         )
+        self._release_data()
 
     # -- driven by a loop of the user's ------------------------------------------
 
@@ -763,6 +775,7 @@ class TrainEngine(Driven, SavedEngine):
         first, state.started = not state.started, True
         self._validations.begin(first=first)
         self._pay_dues()
+        self.spent.mark = perf_counter()
         if state.ended:  # it was saved between its end and what was owed there
             self.should_terminate = True
         elif self.clock.epoch_is_over:
@@ -788,12 +801,15 @@ class TrainEngine(Driven, SavedEngine):
         # Until its first batch is trained on: a resume would fire the event again.
         self._at_safe_point = self.bus.dispatcher("EPOCH_STARTED").run is None
         self._run_handlers("EPOCH_STARTED")
+        self.spent.mark = perf_counter()
         if self._requests.terminate:  # no batch was read yet: a safe point as well
             self._requests.settle(self.run_state)
             self._heed()
 
     def _on_iteration_started(self) -> None:
         self._at_safe_point = False
+        spent = self.spent
+        spent.data += perf_counter() - spent.mark
         run = self._dispatch_started.run
         if run is not None:
             done = self.run_state.progress
@@ -801,9 +817,12 @@ class TrainEngine(Driven, SavedEngine):
                 (self.context, done.epoch_iteration, self.state.batch),
                 done.iteration + 1,
             )
+        spent.mark = perf_counter()
 
     def _on_iteration_completed(self) -> None:
         # The hot path: what is looked up here is looked up a million times.
+        spent = self.spent
+        spent.step += perf_counter() - spent.mark
         state = self.run_state
         done = state.progress
         index = done.epoch_iteration
@@ -833,6 +852,7 @@ class TrainEngine(Driven, SavedEngine):
             self._safe_point()
         else:
             self._at_safe_point = True
+        spent.mark = perf_counter()
 
     def _on_epoch_cut(self, iter_counter: int = 0) -> None:
         state = self.run_state
@@ -849,6 +869,9 @@ class TrainEngine(Driven, SavedEngine):
         if unknown and not state.epoch_cut:
             # The data has no length; its first epoch has told it.
             state.limits = evolve(state.limits, epoch_length=state.epoch_iteration)
+            # A run that is resumed from here on knows it from its begin.
+            self._count_window()
+            self._validations.find_next()
         self._at_safe_point = False
         state.progress.finish_epoch()
         state.epoch_cut = ""
@@ -886,6 +909,20 @@ class TrainEngine(Driven, SavedEngine):
         stops = self.context.stops
         stops.halted = True
         stops.path = self.rescue.keep()
+        self._let_workers_go()
+
+    def _let_workers_go(self) -> None:
+        """The run may never go on; if it does, it reads from its place anew."""
+        feed, items = self.state.dataloader, self._dataloader_iter
+        if not isinstance(feed, Feed) or not isinstance(items, Generator):
+            return
+        if not ResumeReport(feed.cursor.resume_report()).is_exact:
+            return  # what is read now cannot be read again
+        state = feed.state()
+        items.close()
+        feed.cursor.close()
+        feed.cursor.load(state)
+        self._dataloader_iter = iter(feed)
 
     # -- safe points -------------------------------------------------------------
 
@@ -916,8 +953,10 @@ class TrainEngine(Driven, SavedEngine):
 
     def _pay(self, due: Due) -> bool:
         """Pay one due; returns whether it is paid, or was left because of a stop."""
+        began = perf_counter()
         try:
             with (
+                self._measured(due),
                 self.rescue.paying(),
                 self.context.stops.leaving(),
                 self.inside.paying(due.kind),
@@ -931,10 +970,21 @@ class TrainEngine(Driven, SavedEngine):
             if self.context.stops.asked:
                 self._requests.halt_for(None)
             return False
+        finally:
+            gone = perf_counter() - began
+            if due.kind is DueKind.VALIDATION:
+                self.spent.validation += gone
+            else:
+                self.spent.saving += gone
         if due.kind is DueKind.VALIDATION:
             self.inside.done()
             self.rescue.moved_on()
         return True
+
+    def _measured(self, due: Due) -> AbstractContextManager[None]:
+        if self.meter is None:
+            return nullcontext()
+        return self.meter.measuring(due.kind.name.lower())
 
     def between_batches(self, validator: EvalEngine) -> None:
         """A validation is between two of its batches: save or stop if that is wanted.

@@ -359,6 +359,19 @@ ELSEWHERE = {
     "EventRecorder": "tests/unit/testing/test_toys.py",
     "NanGuardHook": "what it does needs a run: tests/property/test_nan_guard.py",
     "LocalVisBackend": "files that are cut back: tests/unit/visualization/test_local",
+    **dict.fromkeys(
+        (
+            "AimVisBackend",
+            "ClearMLVisBackend",
+            "DVCLiveVisBackend",
+            "MLflowVisBackend",
+            "NeptuneVisBackend",
+            "Sent",
+            "TensorboardVisBackend",
+            "WandbVisBackend",
+        ),
+        "what was shown: tests/property/test_shown_once",
+    ),
     "Visualizer": "its backends: tests/integration/test_resume_report.py",
     "ZeroRedundancyOptimizer": "needs ranks: tests/unit/optim/test_zero.py",
 }
