@@ -29,6 +29,10 @@ METRICS = (
     "tests/integration/test_resume_report.py"
     "::test_metrics_go_on_in_the_first_starts_file[iter_3]"
 )
+PADDED = (
+    "tests/unit/evaluator/test_library_metrics.py"
+    "::test_padded_samples_are_left_out[ignite: accuracy-17]"
+)
 FENCE = "tests/integration/test_fence.py::test_training_does_not_depend_on_who_watches"
 
 AHEAD = (
@@ -142,6 +146,12 @@ MUTANTS = {
         "        self._again.put_back()",
         "        self._again",
         (STOPS,),
+    ),
+    "padded samples count": Mutant(
+        "evaluator/library_metric.py",
+        "        if self._size is None or count is None:",
+        "        if count != 0:",
+        (PADDED,),
     ),
     "handlers of a save are not fenced": Mutant(
         "loops/saved.py",
