@@ -8,10 +8,21 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from engine.report.config import read_config
 from engine.report.events import collapse, describe
 from engine.report.lines import as_number
 from engine.report.numbers import plural
-from engine.report.run import Curve, Event, Mode, Save, Spent, Start, Test, Validation
+from engine.report.run import (
+    Curve,
+    Event,
+    Mode,
+    Run,
+    Save,
+    Spent,
+    Start,
+    Test,
+    Validation,
+)
 
 __all__ = ["Story", "seconds_between"]
 
@@ -334,6 +345,28 @@ class Story:
         found += [_curve("val", name, told) for name, told in metrics.items()]
         found += [_curve("other", name, told) for name, told in self._others.items()]
         return [one for one in found if one.places]
+
+    def tell(self, **more: Any) -> Run:
+        """The run.
+
+        Args:
+            more: What no log line tells: its name, its work dir, its checkpoints.
+        """
+        # Of the process that trained last; without one, of the last one.
+        trained = self.starts[-1].environment if self.starts else {}
+        given = {"config": self.config, **more}
+        return Run(
+            starts=self.starts,
+            curves=self.curves(),
+            validations=self.validations(),
+            tests=self.tests,
+            saves=self.saves,
+            events=self.told_events(),
+            environment=trained or self.environment,
+            settings=read_config(given["config"]),
+            length=self.length,
+            **given,
+        )
 
     def told_events(self) -> Sequence[Event]:
         """What happened, in order, repetitions counted."""
