@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -408,7 +409,7 @@ def _spent(record: Mapping[str, Any]) -> Spent | None:
     given = record.get("time_spent")
     if not isinstance(given, Mapping):
         return None
-    numbers = {str(key): as_number(value) or 0.0 for key, value in given.items()}
+    numbers = {str(key): _seconds(value) for key, value in given.items()}
     return Spent(
         data=numbers.get("data", 0.0),
         step=numbers.get("step", 0.0),
@@ -420,11 +421,16 @@ def _spent(record: Mapping[str, Any]) -> Spent | None:
     )
 
 
+def _seconds(value: object) -> float:
+    found = as_number(value)
+    return found if found is not None and math.isfinite(found) else 0.0
+
+
 def _guess(start: Start, record: Mapping[str, Any], done: int) -> Spent | None:
     """Where time went by the mean times of log lines, each up to the next line."""
     whole, data = as_number(record.get("time")), as_number(record.get("data_time"))
     time = str(record.get("timestamp", ""))
-    if whole is None or data is None or not time:
+    if whole is None or data is None or not time or not math.isfinite(whole + data):
         return start.spent
     known = start.spent or Spent(measured=False)
     more = max(done - start.first - known.iterations, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from keyword import iskeyword
 from typing import Any
 
 from hypothesis import given
@@ -19,7 +20,9 @@ from tests.unit.report.records import begin, iterations, line, save
 
 VALUES = st.floats(allow_nan=True, allow_infinity=True)
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
-NAMES = st.from_regex(r"[a-z][a-z_]{0,5}", fullmatch=True)
+NAMES = st.from_regex(r"[a-z][a-z_]{0,5}", fullmatch=True).filter(
+    lambda name: not iskeyword(name)
+)
 TREES = st.recursive(
     LEAVES,
     lambda inner: (
