@@ -381,23 +381,26 @@ def main() -> int:
     if options.quick:
         options.instants, options.runs = 6, 1
     chance = random.Random(options.seed)
-    rows = [
-        killed_saves(options.instants, chance),
-        killed_runs(options.runs, chance),
-        *damaged(3 if options.quick else 50, chance),
-        full_disk(),
-        no_permission(),
-        two_runs(1 if options.quick else 10),
-        clock_set_back(),
-        malicious(),
-    ]
-    made = [row for row in rows if row is not None]
-    for row in made:
-        print(f"{row.fault:<52} {row.survived:>4} of {row.tries:<4}")
-        for said in sorted(row.said)[:2]:
-            print(f"    {said[:100]}")
-    if None in rows:
-        print("no permission: skipped, root may write everything here")
+    few = options.quick
+    made: list[Row] = []
+    for make in (  # a long run tells what it has so far
+        lambda: [killed_saves(options.instants, chance)],
+        lambda: [killed_runs(options.runs, chance)],
+        lambda: damaged(3 if few else 50, chance),
+        lambda: [full_disk()],
+        lambda: [no_permission()],
+        lambda: [two_runs(1 if few else 10)],
+        lambda: [clock_set_back()],
+        lambda: [malicious()],
+    ):
+        for row in make():
+            if row is None:
+                print("no permission: skipped, root may write everything here")
+                continue
+            made.append(row)
+            print(f"{row.fault:<52} {row.survived:>4} of {row.tries:<4}")
+            for said in sorted(row.said)[:2]:
+                print(f"    {said[:100]}", flush=True)
     lost = sum(row.tries - row.survived for row in made)
     facts = {
         "benchmark": "faults",

@@ -96,6 +96,13 @@ CheckpointFile = Annotated[
 RunFolder = Annotated[
     Path, typer.Argument(metavar="DIR", help="A run's work dir.", show_default=False)
 ]
+Progress = Annotated[
+    bool,
+    typer.Option(
+        "--progress/--no-progress",
+        help="Show progress bars, where this is a terminal.",
+    ),
+]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of a user's mistake.")
 ]
@@ -175,6 +182,15 @@ def train(
     ] = False,
     changes: Set = None,
     fast_dev_run: FastDevRun = None,
+    progress: Progress = True,
+    profile_hooks: Annotated[
+        bool,
+        typer.Option(
+            "--profile-hooks",
+            help="Measure where the time goes, per hook and event: a table at the end "
+            "and timeline.json in the log folder.",
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Train what CONFIG describes, validating as it says."""
@@ -187,6 +203,7 @@ def train(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
+                progress=progress,
             )
         else:
             run(
@@ -195,6 +212,8 @@ def train(
                 work_dir=work_dir,
                 resume="exact" if resume_exactly else resume,
                 overrides=changes or (),
+                progress=progress,
+                profile_hooks=profile_hooks,
             )
 
 
@@ -205,6 +224,7 @@ def validate(
     work_dir: WorkDir = None,
     changes: Set = None,
     fast_dev_run: FastDevRun = None,
+    progress: Progress = True,
     debug: Debug = False,
 ) -> None:
     """Validate a trained model on CONFIG's validation data and print the metrics."""
@@ -217,12 +237,20 @@ def validate(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
+                progress=progress,
                 modes=["val"],
             )
             return
         from engine.cli.evaluate import run
 
-        run("val", config, checkpoint, work_dir=work_dir, overrides=changes or ())
+        run(
+            "val",
+            config,
+            checkpoint,
+            work_dir=work_dir,
+            overrides=changes or (),
+            progress=progress,
+        )
 
 
 @app.command()
@@ -232,6 +260,7 @@ def test(
     work_dir: WorkDir = None,
     changes: Set = None,
     fast_dev_run: FastDevRun = None,
+    progress: Progress = True,
     debug: Debug = False,
 ) -> None:
     """Test a trained model on CONFIG's test data and print the metrics."""
@@ -244,12 +273,20 @@ def test(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
+                progress=progress,
                 modes=["test"],
             )
             return
         from engine.cli.evaluate import run
 
-        run("test", config, checkpoint, work_dir=work_dir, overrides=changes or ())
+        run(
+            "test",
+            config,
+            checkpoint,
+            work_dir=work_dir,
+            overrides=changes or (),
+            progress=progress,
+        )
 
 
 @configs.command()

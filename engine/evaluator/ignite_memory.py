@@ -1,20 +1,21 @@
 """What an Ignite metric remembers inside an evaluation.
 
-Ignite's metrics name the attributes that their ``state_dict`` holds. Some change others
-too, and some name none; so what else changed since the evaluation began is saved as
-well, as of our own metrics.
+Ignite's metrics have a ``state_dict``, but not each of them names all that it changes,
+and lists that grow are not taken back. So what changed since the evaluation began is
+saved, as of our own metrics; of metrics made of others, what those changed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from ignite.metrics import Metric
 
 from engine.errors import MetricError, SerializationError, a_type
 from engine.evaluator.memory import digests, pack, unpack
 
 if TYPE_CHECKING:
-    from ignite.metrics import Metric
-
     from engine.typing import Plain
 
 __all__ = ["IgniteMemory"]
@@ -29,8 +30,10 @@ class IgniteMemory:
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
-        self._named = frozenset(metric._state_dict_all_req_keys)  # noqa: SLF001 - Ignite's own name for what it saves
-        self._at_begin = digests(metric, self._named)
+        inside = {name: _metrics_in(value) for name, value in vars(metric).items()}
+        self.parts = [IgniteMemory(one) for some in inside.values() for one in some]
+        self._left_out = frozenset(name for name, some in inside.items() if some)
+        self._at_begin = digests(metric, self._left_out)
 
     @property
     def kind(self) -> str:
@@ -43,7 +46,7 @@ class IgniteMemory:
         Raises:
             MetricError: Something in it cannot be saved, or not be looked into.
         """
-        metric, now = self.metric, digests(self.metric, self._named)
+        metric, now = self.metric, digests(self.metric, self._left_out)
         for name, found in now.items():
             if found is None:
                 msg = (
@@ -53,20 +56,26 @@ class IgniteMemory:
                 raise MetricError(msg)
         more = [key for key in now if self._at_begin.get(key) != now[key]]
         try:
-            return {
-                "own": pack(dict(metric.state_dict()), f"{self.kind}.state_dict()")
-                if self._named
-                else None,
-                "more": {
-                    key: pack(vars(metric)[key], f"{self.kind}.{key}") for key in more
-                },
+            changed = {
+                key: pack(vars(metric)[key], f"{self.kind}.{key}") for key in more
             }
         except SerializationError as error:
             raise MetricError(str(error)) from error
+        return {"changed": changed, "parts": [one.state_dict() for one in self.parts]}
 
     def load_state_dict(self, state_dict: Any, /) -> None:
         """Go on from what :meth:`state_dict` gave."""
-        own, more = unpack(state_dict["own"]), unpack(state_dict["more"])
-        if own is not None:
-            self.metric.load_state_dict(own)
-        vars(self.metric).update(more)
+        vars(self.metric).update(unpack(state_dict["changed"]))
+        for one, saved in zip(self.parts, state_dict["parts"], strict=True):
+            one.load_state_dict(saved)
+
+
+def _metrics_in(value: Any) -> list[Metric]:
+    """The metrics that an attribute holds: it is one, or a container of some."""
+    if isinstance(value, Metric):
+        return [value]
+    if isinstance(value, Mapping):
+        return [one for one in value.values() if isinstance(one, Metric)]
+    if isinstance(value, list | tuple):
+        return [one for one in value if isinstance(one, Metric)]
+    return []

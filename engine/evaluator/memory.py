@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import types
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["digests", "pack", "unpack"]
 
-_SCALARS = (bool, int, float, complex, str, bytes, types.NoneType)
+_SAVED = (bool, int, float, complex, str, types.NoneType)
+_SCALARS = (*_SAVED, bytes)
+_DICTS = (dict, OrderedDict)
 _ARRAY = "numpy array"  # key of a packed one
 _MOST = 100_000  # things that are looked at in one attribute
 # They are told apart by identity; nothing that they hold is a metric's memory.
@@ -34,10 +37,14 @@ _FIXED = (
     type,
     types.FunctionType,
     types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.MethodType,
     types.ModuleType,
     enum.Enum,
     os.PathLike,
     re.Pattern,
+    np.dtype,
+    np.ufunc,
     torch.dtype,
     torch.device,
     range,
@@ -56,7 +63,7 @@ def pack(value: Any, where: str = "it") -> Plain:
         SerializationError: There is something else in it.
     """
     kind = type(value)
-    if kind in _SCALARS:
+    if kind in _SAVED:
         return value
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
@@ -75,8 +82,8 @@ def pack(value: Any, where: str = "it") -> Plain:
         return items if kind is list else tuple(items)
     if kind is set:
         return {pack(one, where) for one in value}
-    if kind is dict and all(type(key) in _SCALARS for key in value):
-        return {key: pack(one, f"{where}[{key!r}]") for key, one in value.items()}
+    if kind in _DICTS and all(type(key) in _SAVED for key in value):
+        return kind((key, pack(one, f"{where}[{key!r}]")) for key, one in value.items())
     message = (
         f"{where} is {a_type(value)}, but a checkpoint holds tensors, arrays, numbers, "
         "text, and lists and dicts of these"
@@ -97,7 +104,8 @@ def unpack(packed: Plain) -> Any:
             array = np.frombuffer(raw, dtype=packed["dtype"])
             array = array.reshape(packed["shape"]).copy()
             return array[()] if packed["number"] else array
-        return {key: unpack(one) for key, one in packed.items()}
+        kind: Any = type(packed)
+        return kind((key, unpack(one)) for key, one in packed.items())
     return set(packed) if isinstance(packed, set) else packed
 
 
@@ -120,6 +128,25 @@ def digests(obj: object, leave_out: frozenset[str]) -> dict[str, Any]:
             except _OpaqueError:
                 found[name] = None
     return found
+
+
+class _Same:
+    """An object, to be told from others; keeping it keeps its identity from another."""
+
+    def __init__(self, held: object, version: object = None) -> None:
+        self.held = held
+        self.version = version
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is that object, and was not written to in between."""
+        return (
+            isinstance(other, _Same)
+            and self.held is other.held
+            and self.version == other.version
+        )
+
+    def __hash__(self) -> int:
+        return id(self.held)
 
 
 class _OpaqueError(Exception):
@@ -145,7 +172,8 @@ def _digest(value: Any, budget: _Budget) -> Any:
         return kind, repr(value)  # NaN differs from itself, 0.0 from -0.0 does not
     if isinstance(value, torch.Tensor):
         # Whether it was written to or is another one: its values are on a device.
-        return id(value), value.data_ptr(), value._version  # noqa: SLF001 - counts writes in place
+        written = (value.data_ptr(), value._version)  # noqa: SLF001 - counts writes in place
+        return _Same(value, written)
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc":
         budget.spend(value.nbytes // 64)
         hashed = hashlib.blake2b(value.tobytes(), digest_size=16).hexdigest()
@@ -153,14 +181,16 @@ def _digest(value: Any, budget: _Budget) -> Any:
     if isinstance(value, partial):
         return _digest([value.func, value.args, value.keywords], budget)
     if isinstance(value, _FIXED):
-        return id(value)
+        return _Same(value)
+    if isinstance(value, torch.nn.Module):  # a loss, a network to compare by
+        return _Same(value), _digest(dict(vars(value)), budget)
     if kind in (list, tuple):
         budget.spend(len(value))
         return kind, tuple(_digest(one, budget) for one in value)
     if kind in (set, frozenset):
         budget.spend(len(value))
         return kind, frozenset(_digest(one, budget) for one in value)
-    if kind is dict:
+    if kind in _DICTS:
         budget.spend(2 * len(value))
         pairs = value.items()
         return kind, tuple((_digest(k, budget), _digest(v, budget)) for k, v in pairs)

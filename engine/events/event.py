@@ -40,6 +40,7 @@ The whole loop, each event in its place; hook methods beside the events::
                     ITERATION_STARTED             before_val_iter
                     val_step
                     ITERATION_COMPLETED           after_val_iter
+                    safe point: saves, signals, interrupts
                 EPOCH_COMPLETED                   after_val_epoch
                 COMPLETED                         after_val
             save the best

@@ -48,7 +48,8 @@ class CheckpointHook(Hook):
     on. An error in it is raised at the next safe point; the end of the run, an
     interrupt and an error wait for it.
 
-    It deletes only files that this run wrote.
+    It deletes only files that this run wrote. After the first optimizer step it tells
+    how much disk its files will need, and warns if less is free.
 
     Args:
         interval: Epochs (or iterations) between two saves; below 1: none.

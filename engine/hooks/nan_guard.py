@@ -51,8 +51,8 @@ class NanGuardHook(Hook):
             ``"skip"``: the optimizer does not step, and the model's buffers are as they
             were before the bad window; this waits for the device at each step.
             ``"rollback"``: the run goes back to the newest checkpoint and leaves the
-            bad batch out (with a bad gradient: those of its accumulation window); that
-            is part of the run's state.
+            bad batch out (with a bad gradient: those of its accumulation window that
+            the checkpoint does not have); that is part of the run's state.
         interval: Iterations between two readings, at least 1.
         max_rollbacks: How often a run may go back before it is an error.
         max_skips: How many steps in a row may be left out before it is an error.

@@ -98,6 +98,7 @@ class EvalEngine(Driven, EventEngine):
         self._gathered: Gathered | None = None
         self._place_to_go_on: Any = None
         self._again: Rewind | None = None
+        self._paused: list[nn.Module] = []  # modules that train when it is over
         self.evaluator: Any = None
         self._set_metrics({} if metrics is None else metrics)
         name = "validator" if mode == "val" else "tester"
@@ -298,7 +299,7 @@ class EvalEngine(Driven, EventEngine):
         with (
             fence(),
             torch.no_grad(),
-            evaluation_mode(self.model),
+            evaluation_mode(self.model) as self._paused,
             signals_left(data),
         ):
             seed_everything(
@@ -406,6 +407,18 @@ class EvalEngine(Driven, EventEngine):
             began=self._began,
             gathered=self._gathered,
         )
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """While the body runs, the model trains; what it draws, nobody sees."""
+        with fence():
+            for module in self._paused:
+                module.training = True
+            try:
+                yield
+            finally:
+                for module in self._paused:
+                    module.training = False
 
     def _between_batches(self) -> None:
         """Stop here if that was asked for; inside training, save what is owed."""
@@ -516,15 +529,19 @@ def _refuse_empty(data: Any) -> None:
 
 
 @contextmanager
-def evaluation_mode(model: nn.Module | None) -> Iterator[None]:
-    """Put a model into evaluation mode, and each of its modules back afterwards."""
+def evaluation_mode(model: nn.Module | None) -> Iterator[list[nn.Module]]:
+    """Put a model into evaluation mode, and each of its modules back afterwards.
+
+    Yields:
+        The modules that were training.
+    """
     if model is None:
-        yield
+        yield []
         return
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        yield
+        yield training
     finally:
         for module in training:
             module.training = True

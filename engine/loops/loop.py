@@ -16,7 +16,7 @@ from engine.events import Bus, Events, FilteredEvent, Handle, Priority, bind
 from engine.events.filters import Filter, Predicate
 from engine.loops.inner_loop import InnerLoop
 from engine.loops.stops import Halt
-from engine.state import RunState, draw_seed, fence
+from engine.state import RunState, draw_seed, fence, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -225,7 +225,7 @@ class EventEngine(InnerLoop):
                 self.bus.rearm()
                 yield from self._first_and_last()
                 return
-            with stops.watching(self._halt_soon):
+            with stops.watching(self._halt_soon), running(self.context):
                 self.bus.rearm()
                 with self._errors_told():
                     yield from self._first_and_last()

@@ -355,6 +355,8 @@ class SavedEngine(EventEngine):
         report = ResumeReport(foreign).with_parts(found).with_parts(further)
         if exact:
             report.check_exact()
+        if self.run_state.started:  # another run, or this one further on
+            self.run_state.hub.forget_since(checkpoint["message_hub"])
         self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
         restore(
             checkpoint,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from engine.loops.validation import Validations
 from engine.state import (
     DueKind,
     Phase,
+    ResumeReport,
     Stream,
     capture_randomness,
     derive_seed,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
     from engine.checkpoint import Location
     from engine.dataset import Cursor, SampleRandomness
+    from engine.events import Meter
     from engine.loops.evaluate import EvalEngine
     from engine.state import Due, RunState
 
@@ -115,6 +118,8 @@ class TrainEngine(Driven, SavedEngine):
         if self.context.stops.max_seconds is not None:
             self.bus.add("SAFE_POINT", self._look_at_clock, priority=0, args=())
         self._paused: dict[str, Any] = {}
+        self.meter: Meter | None = None
+        """Measures what is paid at safe points; ``None``: nobody wants to know."""
         # Of a run that a loop of the user's drives.
         self._halted = self._announced = self._completed = False
         # Of the running data, so that nothing is looked up per iteration.
@@ -577,6 +582,7 @@ class TrainEngine(Driven, SavedEngine):
             and self._at_safe_point
             and untouched,
         )
+        self._release_data()
 
     # -- driven by a loop of the user's ------------------------------------------
 
@@ -863,6 +869,9 @@ class TrainEngine(Driven, SavedEngine):
         if unknown and not state.epoch_cut:
             # The data has no length; its first epoch has told it.
             state.limits = evolve(state.limits, epoch_length=state.epoch_iteration)
+            # A run that is resumed from here on knows it from its begin.
+            self._count_window()
+            self._validations.find_next()
         self._at_safe_point = False
         state.progress.finish_epoch()
         state.epoch_cut = ""
@@ -900,6 +909,20 @@ class TrainEngine(Driven, SavedEngine):
         stops = self.context.stops
         stops.halted = True
         stops.path = self.rescue.keep()
+        self._let_workers_go()
+
+    def _let_workers_go(self) -> None:
+        """The run may never go on; if it does, it reads from its place anew."""
+        feed, items = self.state.dataloader, self._dataloader_iter
+        if not isinstance(feed, Feed) or not isinstance(items, Generator):
+            return
+        if not ResumeReport(feed.cursor.resume_report()).is_exact:
+            return  # what is read now cannot be read again
+        state = feed.state()
+        items.close()
+        feed.cursor.close()
+        feed.cursor.load(state)
+        self._dataloader_iter = iter(feed)
 
     # -- safe points -------------------------------------------------------------
 
@@ -933,6 +956,7 @@ class TrainEngine(Driven, SavedEngine):
         began = perf_counter()
         try:
             with (
+                self._measured(due),
                 self.rescue.paying(),
                 self.context.stops.leaving(),
                 self.inside.paying(due.kind),
@@ -957,6 +981,11 @@ class TrainEngine(Driven, SavedEngine):
             self.rescue.moved_on()
         return True
 
+    def _measured(self, due: Due) -> AbstractContextManager[None]:
+        if self.meter is None:
+            return nullcontext()
+        return self.meter.measuring(due.kind.name.lower())
+
     def between_batches(self, validator: EvalEngine) -> None:
         """A validation is between two of its batches: save or stop if that is wanted.
 
@@ -977,7 +1006,7 @@ class TrainEngine(Driven, SavedEngine):
         except MetricError as error:
             why = str(error)
         if saves and place is not None:
-            with self.inside.being(place), fence():
+            with self.inside.being(place), validator.outside():
                 for due in saves:
                     pay(due, state, self._validations, self.context)
         if asked or (leaves and place is not None):

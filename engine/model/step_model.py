@@ -98,7 +98,7 @@ class StepModel(TransparentModule):
             ModelError: The loss is of the wrong form.
         """
         with optim_wrapper.optim_context(self):
-            inputs, targets = self._split(data)
+            inputs, targets = self.split(data)
             loss, values = parse_losses(self.loss(self.module(inputs), targets))
             optim_wrapper.update_params(loss)
         return values
@@ -117,15 +117,22 @@ class StepModel(TransparentModule):
         Raises:
             DataError: The batch is no pair of inputs and targets.
         """
-        inputs, targets = self._split(data)
+        inputs, targets = self.split(data)
         return [{"outputs": self.module(inputs), "targets": targets}]
 
     def test_step(self, data: Batch) -> list[dict[str, Any]]:
         """Do as :meth:`val_step` does."""
         return self.val_step(data)
 
-    def _split(self, data: Batch) -> tuple[Any, Any]:
-        """Inputs and targets of a batch, on the module's device."""
+    def split(self, data: Batch) -> tuple[Any, Any]:
+        """Inputs and targets of a batch, on the module's device.
+
+        Args:
+            data: One batch.
+
+        Raises:
+            DataError: It is no pair of inputs and targets.
+        """
         pair = data if self.preprocess is None else self.preprocess(data)
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:  # noqa: PLR2004 - a pair
             raise DataError(_no_pair(pair, given=self.preprocess is None))

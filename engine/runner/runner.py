@@ -37,6 +37,7 @@ from engine.dataset import check_sample_randomness
 from engine.dist import is_main_process
 from engine.errors import ConfigError, DataError, a_type, check_switch, did_you_mean
 from engine.hooks import HookSet
+from engine.logging import is_terminal
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step, turn_on_activation_checkpointing
 from engine.registry import RUNNERS
@@ -310,6 +311,7 @@ class Runner(RunnerBuilders):
             self._compile()
             if not self.state.started:
                 self.model.train()
+            self._start_visualizer()
             self._log_start()
             self.train_loop.run()
         return self.model
@@ -333,6 +335,7 @@ class Runner(RunnerBuilders):
             self._init_weights()
             self._load_weights()
             self._compile()
+            self._start_visualizer()
             metrics: dict[str, Any] = loop.run()
         return metrics
 
@@ -355,6 +358,7 @@ class Runner(RunnerBuilders):
             self._init_weights()
             self._load_weights()
             self._compile()
+            self._start_visualizer()
             metrics: dict[str, Any] = loop.run()
         return metrics
 
@@ -398,6 +402,12 @@ class Runner(RunnerBuilders):
             with fence():  # from the run's seed, whatever was drawn since
                 seed_everything(derive_seed(self.seed, Stream.INITIALIZATION))
                 init()
+
+    def _start_visualizer(self) -> None:
+        """Reach the backends' services; from here on they cannot end the run."""
+        start = getattr(self.visualizer, "start", None)  # the user's own may lack it
+        if callable(start):
+            start(self.logger)
 
     def _log_hooks(self) -> None:
         self.logger.info(
@@ -449,7 +459,7 @@ class Runner(RunnerBuilders):
 
     def register_default_hooks(self, hooks: Mapping[str, Any] | None = None) -> None:
         """Register the default hooks with changes by name; ``None`` removes one."""
-        for name, hook in default_hooks(hooks):
+        for name, hook in default_hooks(hooks, on_terminal=is_terminal()):
             with at("default_hooks", name):
                 built, priority = build_hook(hook, f"default_hooks.{name}")
                 self.hook_set.add(built, priority, name)

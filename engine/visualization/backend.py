@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from torch.nn import Module
+
 __all__ = ["BaseVisBackend"]
 
 
@@ -37,12 +39,41 @@ class BaseVisBackend(ABC):
     def experiment(self) -> Any:
         """What the backend writes with, for all that has no method here."""
 
+    def start(self) -> None:  # noqa: B027 - files are opened when first needed
+        """Get ready for a run that begins, or goes on from what was loaded.
+
+        A service is reached here, so that what is wrong is told before any work.
+        """
+
     @abstractmethod
     def add_config(self, config: Any, **kwargs: Any) -> None:
         """Show the run's config.
 
         Args:
             config: A ``Config``, or anything that ``str`` makes readable.
+            kwargs: What a backend of one's own may want.
+        """
+
+    def add_graph(  # noqa: B027 - few can draw one
+        self, model: Module, data_batch: Any = None, **kwargs: Any
+    ) -> None:
+        """Show how the model is built; nothing where a backend cannot.
+
+        Args:
+            model: It is in evaluation mode, and nothing it draws is seen by training.
+            data_batch: One batch of the loader; ``None`` where there is none.
+            kwargs: What a backend of one's own may want.
+        """
+
+    def add_image(  # noqa: B027 - not every backend has a place for one
+        self, name: str, image: Any, step: int = 0, **kwargs: Any
+    ) -> None:
+        """Show a picture; nothing where a backend cannot.
+
+        Args:
+            name: What it is called, such as ``"val/cat"``.
+            image: Array, shape (height, width, 3), red, green, blue.
+            step: Iterations, epochs or samples finished.
             kwargs: What a backend of one's own may want.
         """
 

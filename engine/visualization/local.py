@@ -1,4 +1,4 @@
-"""Scalars and config as files in the run's own folder."""
+"""Scalars, pictures and config as files in the run's own folder."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from torch import Tensor
 from engine.errors import ConfigError, SerializationError, a_type
 from engine.registry import VISBACKENDS
 from engine.visualization.backend import BaseVisBackend
+from engine.visualization.package import need
+from engine.visualization.values import picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +38,7 @@ class LocalVisBackend(BaseVisBackend):
 
     Args:
         save_dir: Folder of the files.
+        img_save_dir: Folder in it for pictures.
         config_save_file: File of the config, ``*.py``.
         scalar_save_file: File of the scalars, ``*.json``.
 
@@ -48,13 +51,14 @@ class LocalVisBackend(BaseVisBackend):
     def __init__(
         self,
         save_dir: str | Path,
-        *,
+        img_save_dir: str = "vis_image",
         config_save_file: str = "config.py",
         scalar_save_file: str = "scalars.json",
     ) -> None:
         super().__init__(save_dir)
         _check_ending("config_save_file", config_save_file, ".py")
         _check_ending("scalar_save_file", scalar_save_file, ".json")
+        self._img_save_dir = img_save_dir
         self._config_save_file = config_save_file
         self._scalar_save_file = scalar_save_file
         self._files: dict[str, BinaryIO] = {}
@@ -79,6 +83,38 @@ class LocalVisBackend(BaseVisBackend):
         try:
             self.save_dir.mkdir(parents=True, exist_ok=True)
             path.write_text(text if text.endswith("\n") else f"{text}\n", "utf-8")
+        except OSError as error:
+            raise ConfigError(_unwritable(path, error)) from error
+
+    def add_image(self, name: str, image: Any, step: int = 0, **kwargs: Any) -> None:
+        """Write a picture to ``NAME_STEP.png``, in place of one written before.
+
+        A run that is resumed writes those after its checkpoint again.
+
+        Args:
+            name: What it is called; a ``/`` in it makes a folder.
+            image: See :func:`~engine.visualization.values.picture`.
+            step: Iterations, epochs or samples finished.
+            kwargs: Not used.
+
+        Raises:
+            ConfigError: The file cannot be written, its name leads out of the folder,
+                or Pillow is not installed.
+            SerializationError: It is no picture.
+        """
+        array = picture(name, image)
+        pillow = need("PIL.Image", extra="image", asked_by="LocalVisBackend.add_image")
+        folder = self.save_dir / self._img_save_dir
+        path = folder / f"{name}_{step}.png"
+        if not path.resolve().is_relative_to(folder.resolve()):
+            msg = (
+                f"LocalVisBackend: the image's name is {name!r}, which leads out of "
+                f"{folder}. Leave out '..' and a '/' in front."
+            )
+            raise ConfigError(msg)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pillow.fromarray(array).save(path)
         except OSError as error:
             raise ConfigError(_unwritable(path, error)) from error
 

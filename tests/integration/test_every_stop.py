@@ -175,11 +175,13 @@ def test_stopped_at_each_safe_point(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PLANS)
-def test_stopped_at_each_pair_of_safe_points(name: str) -> None:
+@pytest.mark.parametrize("half", [0, 1])  # two processes share the work
+@pytest.mark.parametrize("name", [name for name in PLANS if name != "ended early"])
+def test_stopped_at_each_pair_of_safe_points(name: str, half: int) -> None:
     """Also twice in one epoch, and twice at one place."""
     expected, points, batches = whole(name)
-    for first, second in combinations(range(points), 2):
+    pairs = [*combinations(range(points), 2)][half::2]
+    for first, second in pairs:
         found, _, evaluated = run(name, (first, second - first - 1))
         assert found == expected, f"stopped at safe points {first} and {second}"
         assert evaluated == batches, "a batch was evaluated twice, or not at all"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from engine import (
     CheckpointHook,
@@ -24,7 +25,7 @@ from engine.checkpoint import HostCopy, find_latest_checkpoint, read
 from engine.errors import CheckpointDamagedError, RunInterrupted
 from engine.hooks import NanGuardHook
 from engine.loops.stops import Stops
-from tests.runs import Recorder, RunPlan, Samples, make_runner, story
+from tests.runs import Recorder, RunPlan, Samples, make_runner, recorder, story
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,9 +260,10 @@ def guarded(folder: Path, *hooks: Hook, interval: int = 1) -> Runner:
         "shuffle": True,
         "collate_fn": "default_collate",
     }
+    if not any(isinstance(one, CheckpointHook) for one in hooks):
+        hooks = (CheckpointHook(interval=1, by_epoch=False), *hooks)
     return make(
         folder,
-        CheckpointHook(interval=1, by_epoch=False),
         NanGuardHook("rollback", interval=interval),
         *hooks,
         plan=RunPlan(max_epochs=1, batch_size=2, val_interval=None),
@@ -375,3 +377,123 @@ def test_no_checkpoint_holds_a_bad_gradient(
     for path in tmp_path.glob("*.pth"):
         for one in read(path)["engine"]["gradients"] or ():
             assert one is None or one.isfinite().all(), path
+
+
+def test_a_rollback_to_the_start_takes_all_scalars_back(tmp_path: Path) -> None:
+    """What the hub has is that of the iterations that count, none of them nan."""
+    runner = guarded(tmp_path, CheckpointHook(interval=100))
+    runner.train()
+    assert runner.state.rollbacks == 1
+    losses, _ = runner.message_hub.get_scalar("train/loss").data
+    assert len(losses) == runner.iter == 7
+    assert losses.tolist() == recorder(runner).losses()
+
+
+# -- data that tells its length by ending --------------------------------------
+
+
+class Unsized(IterableDataset[Any]):
+    """Five points; nobody says so before they are read."""
+
+    def __iter__(self) -> Any:
+        points = Samples(5, augment=True)
+        return (points[index] for index in range(5))
+
+
+@pytest.mark.parametrize("iteration", [2, 4])
+def test_a_length_that_was_told_counts_before_and_after_a_resume(
+    tmp_path: Path, iteration: int
+) -> None:
+    """The last window is as long as what is left, also in the run that is not cut."""
+    plan = RunPlan(max_epochs=3, accumulate=2, val_interval=None)
+    loader = {
+        "dataset": Unsized(),
+        "batch_size": 2,
+        "num_workers": 0,
+        "collate_fn": "default_collate",
+    }
+    whole = make(tmp_path / "whole", plan=plan, train_dataloader=loader)
+    whole.train()
+    cut = tmp_path / "cut"
+    hook = At("after_train_iter", iteration, term)
+    with pytest.raises(RunInterrupted):
+        make(cut, hook, plan=plan, train_dataloader=loader).train()
+    resumed = make(cut, plan=plan, train_dataloader=loader, resume=True)
+    resumed.train()
+    assert story(resumed) == story(whole)
+    assert whole.state.progress.optimizer_steps == 5
+
+
+# -- loader processes ----------------------------------------------------------
+
+
+class Counted(Samples):
+    """Points, moved by how many were read; that is saved."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, augment=True)
+        self.read = 0
+
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor, int]:
+        self.read += 1
+        number, point, label = super().__getitem__(index)
+        return number, point + 0.01 * self.read, label
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"read": self.read}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.read = state["read"]
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("dataset", [Samples, Counted])
+def test_a_stop_lets_workers_go(
+    tmp_path: Path, dataset: type[Samples], *, persistent: bool
+) -> None:
+    """None is left when ``train()`` raises; going on there starts them anew."""
+
+    def begin(folder: Path, *hooks: Hook) -> Runner:
+        loader = {
+            "dataset": dataset(9),
+            "batch_size": 2,
+            "num_workers": 2,
+            "persistent_workers": persistent,
+            "shuffle": True,
+            "collate_fn": "default_collate",
+        }
+        plan = RunPlan(max_epochs=2, val_interval=None)
+        return make(folder, *hooks, plan=plan, train_dataloader=loader)
+
+    whole = begin(tmp_path / "whole")
+    whole.train()
+    stops = [At("after_train_iter", iteration, term) for iteration in (3, 4, 8)]
+    runner = begin(tmp_path / "cut", *stops)
+    for _ in stops:
+        with pytest.raises(RunInterrupted):
+            runner.train()
+        assert not multiprocessing.active_children()
+    runner.train()
+    assert story(runner) == story(whole)
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_failure_lets_workers_go(tmp_path: Path, *, persistent: bool) -> None:
+    """None is left when the error arrives, whoever keeps the Runner."""
+
+    def fail(_: Any) -> None:
+        message = "oh no"
+        raise ValueError(message)
+
+    loader = {
+        "dataset": Samples(9),
+        "batch_size": 2,
+        "num_workers": 1,
+        "persistent_workers": persistent,
+        "collate_fn": "default_collate",
+    }
+    runner = make(tmp_path, At("after_train_iter", 2, fail), train_dataloader=loader)
+    with pytest.raises(ValueError, match="oh no"):
+        runner.train()
+    assert not multiprocessing.active_children()
+    assert runner.state.phase is Phase.FAILED

@@ -125,6 +125,24 @@ MUTANTS = {
         "            torch.no_grad(),",
         (f"{FENCE}[False-1]",),
     ),
+    "what a validation gathered is not put back": Mutant(
+        "loops/inside.py",
+        '    gathered.load_state_dict(place["gathered"])\n',
+        "",
+        (STOPS,),
+    ),
+    "a validation goes on with training's generators": Mutant(
+        "loops/inside.py",
+        '    restore_randomness(place["randomness"])\n',
+        "",
+        (STOPS,),
+    ),
+    "hooks see a validation begin twice": Mutant(
+        "loops/evaluate.py",
+        "        self._again.put_back()",
+        "        self._again",
+        (STOPS,),
+    ),
     "handlers of a save are not fenced": Mutant(
         "loops/saved.py",
         "        with fence():  # what handlers",

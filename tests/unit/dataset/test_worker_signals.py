@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data._utils import worker
 
+from engine import EvalEngine
 from engine.dataset import open_cursor, signals_left
 
 
@@ -75,13 +77,40 @@ def test_evaluation_data_is_read_on(number: int) -> None:
     assert torch.cat([*items]).tolist() == [*range(6)]
 
 
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("kind", ["map", "stream", "own iterator", "evaluation"])
+def test_one_that_comes_while_workers_start_is_left_too(
+    monkeypatch: pytest.MonkeyPatch, number: int, kind: str
+) -> None:
+    """Before a process has said that it leaves them, it is not ended by one."""
+    begin = worker._worker_loop
+
+    def signalled(*arguments: Any) -> None:
+        os.kill(os.getpid(), number)
+        begin(*arguments)
+
+    monkeypatch.setattr(worker, "_worker_loop", signalled)
+    dataset: Any = Stream(0) if kind == "stream" else Signalled(0)
+    make = Plain if kind == "own iterator" else DataLoader
+    loader = make(dataset, batch_size=2, num_workers=1)
+    if kind == "evaluation":
+        found: list[Any] = []
+        EvalEngine(lambda _, batch: found.append(batch.tolist())).run(loader)
+    else:
+        cursor = open_cursor(loader, seed=0)
+        found = [batch.tolist() for batch in cursor.read(0, 0)]
+        cursor.close()
+    assert found == [[0, 1], [2, 3], [4, 5]]
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def test_the_loader_ends_a_worker() -> None:
     """What it sends itself counts: it ends workers that hang so."""
     loader = DataLoader(Signalled(0), num_workers=1, persistent_workers=True)
     with signals_left(loader):
         items: Any = iter(loader)
     next(items)
-    (worker,) = items._workers
-    worker.terminate()
-    worker.join(60)
-    assert worker.exitcode == 0
+    (one,) = items._workers
+    one.terminate()
+    one.join(60)
+    assert one.exitcode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -247,3 +248,32 @@ def test_the_backend_is_found_by_name() -> None:
     """A config may say LocalVisBackend."""
     made = VISBACKENDS.build({"type": "LocalVisBackend"}, save_dir="somewhere")
     assert str(made.save_dir) == "somewhere"
+
+
+def test_pictures_are_files(backend: LocalVisBackend) -> None:
+    """Named by what they show and the step; the same one is written anew."""
+    image = np.zeros((2, 3, 3), np.uint8)
+    image[0, 0] = (255, 128, 0)
+    backend.add_image("val/cat.jpg", np.ones((2, 3)), 7)
+    backend.add_image("val/cat.jpg", image, 7)
+    path = backend.save_dir / "vis_image" / "val" / "cat.jpg_7.png"
+    pillow = pytest.importorskip("PIL.Image")
+    with pillow.open(path) as found:
+        assert (np.asarray(found) == image).all()
+
+
+@pytest.mark.parametrize("name", ["../cat", "/cat"])
+def test_a_picture_stays_in_its_folder(backend: LocalVisBackend, name: str) -> None:
+    """Names come from data, which may be anybody's."""
+    with pytest.raises(ConfigError, match="leads out of"):
+        backend.add_image(name, np.zeros((2, 2)), 1)
+    assert not backend.save_dir.exists()
+
+
+def test_a_picture_needs_pillow(
+    backend: LocalVisBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The extra is named."""
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    with pytest.raises(ConfigError, match=r"'ignite-runner\[image\]'"):
+        backend.add_image("cat", np.zeros((2, 2)), 1)

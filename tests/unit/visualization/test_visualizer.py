@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from engine.errors import ConfigError
 from engine.registry import VISUALIZERS
@@ -13,6 +16,8 @@ from engine.visualization import BaseVisBackend, LocalVisBackend, Visualizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from torch.nn import Module
 
 
 class Recorder(BaseVisBackend):
@@ -42,6 +47,12 @@ class Recorder(BaseVisBackend):
     ) -> None:
         self.calls.append(("scalars", scalar_dict, step, file_path, kwargs))
 
+    def add_graph(self, model: Module, data_batch: Any = None, **kwargs: Any) -> None:
+        self.calls.append(("graph", model.training, data_batch, kwargs))
+
+    def add_image(self, name: str, image: Any, step: int = 0, **kwargs: Any) -> None:
+        self.calls.append(("image", name, image, step, kwargs))
+
     def close(self) -> None:
         self.calls.append(("close",))
         if not self.closes:
@@ -59,11 +70,15 @@ def test_each_backend_gets_each_call() -> None:
     visualizer.add_config("lr = 1", a=1)
     visualizer.add_scalar("loss", 0.5, 3, b=2)
     visualizer.add_scalars({"acc": 1.0}, step=4, file_path="val.json", c=3)
+    visualizer.add_graph(nn.Linear(1, 1), [1], d=4)
+    visualizer.add_image("cat", "an image", 5, e=5)
     visualizer.close()
     expected = [
         ("config", "lr = 1", {"a": 1}),
         ("scalar", "loss", 0.5, 3, {"b": 2}),
         ("scalars", {"acc": 1.0}, 4, "val.json", {"c": 3}),
+        ("graph", False, [1], {"d": 4}),
+        ("image", "cat", "an image", 5, {"e": 5}),
         ("close",),
     ]
     assert [backend.calls for backend in backends] == [expected, expected]
@@ -103,6 +118,10 @@ def test_all_backends_are_closed_although_one_fails() -> None:
     with pytest.raises(OSError, match="gone"):
         Visualizer(vis_backends=backends).close()
     assert [backend.calls for backend in backends] == [[("close",)], [("close",)]]
+    both = [Recorder(closes=False), Other(closes=False)]
+    with pytest.raises(OSError, match="gone") as caught:
+        Visualizer(vis_backends=both).close()
+    assert caught.value.__notes__ == ["in Recorder.close", "and OSError('gone')"]
     backends = [Recorder(closes=False), Other()]
     with pytest.raises(OSError, match="gone"):
         Visualizer(vis_backends=backends).close()
@@ -130,3 +149,60 @@ def test_the_visualizer_is_found_by_name() -> None:
     """A config may say Visualizer."""
     made = VISUALIZERS.build({"type": "Visualizer", "save_dir": "x"})
     assert made.save_dir == Path("x")
+
+
+class Framed(Visualizer):
+    """Draws a frame for each of the two that it is asked for."""
+
+    def draw(
+        self, image: Any, data_sample: Any, *, draw_gt: bool, draw_pred: bool
+    ) -> Any:
+        return [image, data_sample, draw_gt, draw_pred]
+
+
+def test_a_data_sample_is_drawn_by_a_subclass() -> None:
+    """Without one the image is shown as it is."""
+    backend = Recorder()
+    Framed(vis_backends=backend).add_datasample("a", 1, "cat", draw_pred=False, step=3)
+    Visualizer(vis_backends=backend).add_datasample("b", 2, "dog")
+    assert backend.calls == [
+        ("image", "a", [1, "cat", True, False], 3, {}),
+        ("image", "b", 2, 0, {}),
+    ]
+
+
+@pytest.mark.parametrize(("wait", "call"), [(0, "show"), (0.5, "pause")])
+def test_a_data_sample_may_open_a_window(
+    wait: float, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays for some time, or until it is closed, and is gone then."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    seen = []
+    monkeypatch.setattr(pyplot, "show", lambda block: seen.append(("show", block)))
+    monkeypatch.setattr(pyplot, "pause", lambda time: seen.append(("pause", time)))
+    image = np.zeros((4, 4, 3), np.uint8)
+    Visualizer().add_datasample("cat", image, show=True, wait_time=wait)
+    assert seen == [(call, wait or True)]
+    assert pyplot.get_fignums() == []
+
+
+def test_an_image_is_kept_to_draw_on() -> None:
+    """As bytes of three colours; asking for none is told of."""
+    visualizer = Visualizer("mine", torch.zeros(2, 2))
+    assert visualizer.get_image().shape == (2, 2, 3)
+    with pytest.raises(ConfigError, match=r"'mine': no image. Call set_image"):
+        Visualizer("mine").get_image()
+
+
+def test_another_rank_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process writes the run's files."""
+    monkeypatch.setattr(
+        "engine.visualization.visualizer.is_main_process", lambda: False
+    )
+    backend = Recorder()
+    visualizer = Visualizer(vis_backends=backend)
+    visualizer.start()
+    visualizer.add_scalar("loss", 1.0)
+    visualizer.add_datasample("cat", 1, show=True)
+    visualizer.close()
+    assert backend.calls == []
