@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ReportError
 from engine.report.checkpoints import find_checkpoints
-from engine.report.config import read_config
 from engine.report.lines import Note, read_lines
 from engine.report.log import Story
-from engine.report.run import Run
 from engine.runner.folders import log_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from engine.report.run import Run
 
 __all__ = ["read_run", "read_runs"]
 
@@ -55,22 +55,11 @@ def read_run(work_dir: Path, *, name: str = "", verify: bool = True) -> Run:
         raise ReportError(_nothing_in(work_dir))
     if story.earlier_runs:
         notes.append(_earlier(work_dir, story.earlier_runs))
-    config = story.config or _config_file(work_dir)
-    saves = story.saves
-    return Run(
+    return story.tell(
         name=name or work_dir.resolve().name,
         work_dir=str(work_dir),
-        starts=story.starts,
-        curves=story.curves(),
-        validations=story.validations(),
-        tests=story.tests,
-        saves=saves,
-        events=story.told_events(),
-        checkpoints=find_checkpoints(work_dir, saves, look=verify),
-        config=config,
-        environment=_environment(story),
-        settings=read_config(config),
-        length=story.length,
+        checkpoints=find_checkpoints(work_dir, story.saves, look=verify),
+        config=story.config or _config_file(work_dir),
         notes=notes,
     )
 
@@ -90,12 +79,6 @@ def _read_folder(work_dir: Path, folder: Path, story: Story, notes: list[Note]) 
         )
         notes += found
         story.take_metrics(records)
-
-
-def _environment(story: Story) -> Mapping[str, str]:
-    """Of the process that trained last; without one, of the last one."""
-    trained = story.starts[-1].environment if story.starts else {}
-    return trained or story.environment
 
 
 def _text(path: Path, notes: list[Note]) -> str:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from attrs import define, evolve, field
 
+from engine.report.config import read_config
 from engine.report.events import collapse, describe
 from engine.report.lines import as_number
 from engine.report.numbers import plural
-from engine.report.run import Curve, Event, Mode, Save, Spent, Start, Test, Validation
+from engine.report.run import (
+    Curve,
+    Event,
+    Mode,
+    Run,
+    Save,
+    Spent,
+    Start,
+    Test,
+    Validation,
+)
 
 __all__ = ["Story", "seconds_between"]
 
@@ -335,6 +347,28 @@ class Story:
         found += [_curve("other", name, told) for name, told in self._others.items()]
         return [one for one in found if one.places]
 
+    def tell(self, **more: Any) -> Run:
+        """The run.
+
+        Args:
+            more: What no log line tells: its name, its work dir, its checkpoints.
+        """
+        # Of the process that trained last; without one, of the last one.
+        trained = self.starts[-1].environment if self.starts else {}
+        given = {"config": self.config, **more}
+        return Run(
+            starts=self.starts,
+            curves=self.curves(),
+            validations=self.validations(),
+            tests=self.tests,
+            saves=self.saves,
+            events=self.told_events(),
+            environment=trained or self.environment,
+            settings=read_config(given["config"]),
+            length=self.length,
+            **given,
+        )
+
     def told_events(self) -> Sequence[Event]:
         """What happened, in order, repetitions counted."""
         return collapse(self.events)
@@ -375,7 +409,7 @@ def _spent(record: Mapping[str, Any]) -> Spent | None:
     given = record.get("time_spent")
     if not isinstance(given, Mapping):
         return None
-    numbers = {str(key): as_number(value) or 0.0 for key, value in given.items()}
+    numbers = {str(key): _seconds(value) for key, value in given.items()}
     return Spent(
         data=numbers.get("data", 0.0),
         step=numbers.get("step", 0.0),
@@ -387,11 +421,16 @@ def _spent(record: Mapping[str, Any]) -> Spent | None:
     )
 
 
+def _seconds(value: object) -> float:
+    found = as_number(value)
+    return found if found is not None and math.isfinite(found) else 0.0
+
+
 def _guess(start: Start, record: Mapping[str, Any], done: int) -> Spent | None:
     """Where time went by the mean times of log lines, each up to the next line."""
     whole, data = as_number(record.get("time")), as_number(record.get("data_time"))
     time = str(record.get("timestamp", ""))
-    if whole is None or data is None or not time:
+    if whole is None or data is None or not time or not math.isfinite(whole + data):
         return start.spent
     known = start.spent or Spent(measured=False)
     more = max(done - start.first - known.iterations, 0)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from keyword import iskeyword
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.report import render, status
 from engine.report.best import best_index
 from engine.report.config import comparable, differences, flatten, read_config
 from engine.report.lines import read_lines
@@ -17,7 +20,9 @@ from tests.unit.report.records import begin, iterations, line, save
 
 VALUES = st.floats(allow_nan=True, allow_infinity=True)
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
-NAMES = st.from_regex(r"[a-z][a-z_]{0,5}", fullmatch=True)
+NAMES = st.from_regex(r"[a-z][a-z_]{0,5}", fullmatch=True).filter(
+    lambda name: not iskeyword(name)
+)
 TREES = st.recursive(
     LEAVES,
     lambda inner: (
@@ -160,3 +165,53 @@ def test_a_changed_entry_is_the_one_that_differs(
     key = data.draw(st.sampled_from(sorted(flat)))
     (found,) = differences([flat, {**flat, key: "changed"}])
     assert (found.key, found.values) == (key, (flat[key], "changed"))
+
+
+KINDS = st.sampled_from(
+    [
+        *("environment", "config", "resumed", "rolled_back", "training_starts"),
+        *("training_ends", "run_failed", "nothing_to_do", "train", "val_metrics"),
+        *("test_metrics", "checkpoint_saved", "resume_report", "resume_remark"),
+        *("checkpoint_passed_over", "backend_failed"),
+    ]
+)
+KEYS = st.sampled_from(
+    [
+        *("timestamp", "level", "rank", "iter", "iteration", "epoch", "step", "path"),
+        *("loss", "lr", "time", "data_time", "accuracy", "time_spent", "parts"),
+        *("max_epochs", "max_iters", "outcome", "reason", "error", "text", "seed"),
+    ]
+)
+ANYTHING = (
+    LEAVES
+    | st.floats()
+    | st.integers(0, 9)
+    | st.sampled_from(
+        ["2026-11-24T12:00:00.000+00:00", "nan", "inf", "a = dict(b=[1])"]
+    )
+    | st.dictionaries(
+        st.sampled_from(["data", "step", "training"]), st.floats() | LEAVES
+    )
+)
+RECORDS = st.builds(
+    lambda kind, rest: {**rest, "event": kind}, KINDS, st.dictionaries(KEYS, ANYTHING)
+)
+
+
+@given(
+    log=st.lists(RECORDS, max_size=12),
+    metrics=st.lists(st.dictionaries(KEYS, ANYTHING), max_size=6),
+)
+def test_no_log_is_so_odd_that_there_is_no_page(
+    log: list[dict[str, Any]], metrics: list[dict[str, Any]]
+) -> None:
+    """Whatever the values of known lines are, a page and a summary come of them."""
+    story = Story()
+    story.take_log(log)
+    story.take_metrics(metrics)
+    run = story.tell(name="toy", work_dir="toy")
+    assert status(run).word
+    page = render([run, run])
+    assert "NaN" not in page[page.index('id="data"') :].partition("</script>")[0]
+    json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert render([run]).startswith("<!doctype html>")
