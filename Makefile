@@ -15,9 +15,10 @@ DIGITS := docs/examples/digits.py --work-dir work_dirs/digits
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
-demo: .venv/.demo  ## Set up .venv, train on scikit-learn's digits, test the result
+demo: .venv/.demo  ## Set up .venv, train on scikit-learn's digits, test, write a report
 	$(RUN) -m engine train $(DIGITS)
 	$(RUN) -m engine test $(DIGITS)
+	$(RUN) -m engine report work_dirs/digits
 
 test: lint types  ## Set up .venv, run every check: lint, types, tests, doctests
 	$(RUN) -m pytest -n auto
@@ -30,6 +31,7 @@ oracle: .venv/.oracle  ## Compare with MMEngine 0.10.7, as a black box, on rando
 	$(RUN) tests/oracle/initializers_against_mmengine.py --cases 300
 	$(RUN) tests/oracle/runs_against_mmengine.py --cases 60
 	$(RUN) tests/oracle/early_stopping_against_mmengine.py --cases 5000
+	$(RUN) tests/oracle/log_lines_against_mmengine.py --cases 1000
 
 lint: .venv/.dev  ## Ruff's rules and format, spelling
 	$(RUN) -m ruff check .

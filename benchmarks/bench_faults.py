@@ -5,14 +5,14 @@
 Each row is a fault, how often it was made, how often a resume then found the newest
 checkpoint that the fault left whole, and what it said. ``--instants`` moments of a save
 are drawn by chance and the process killed there by SIGKILL; so are ``--runs`` moments
-of whole runs, each of which is then resumed and compared with the unbroken one to the
-bit. The last line that is printed is JSON. Exit code 1 if anything was lost.
+of whole runs, each of which is then resumed and compared with the unbroken one, losses
+and weights, to the bit. The last line that is printed is JSON. Exit code 1 if anything
+was lost.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from attrs import define, field
+from attrs import define, field, frozen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from engine.checkpoint import Store, read
@@ -122,45 +122,87 @@ def _save_on(folder: Path, number: int, writer: int) -> None:
 
 
 def killed_runs(runs: int, chance: random.Random) -> Row:
-    """Whole runs, killed at a moment drawn by chance, resumed to the end."""
+    """Whole runs, killed at a moment drawn by chance, resumed to the end.
+
+    A moment is drawn from the first loss to a little after the last: before it there
+    are imports alone, after it the save of the end and Python's own. What the run told
+    of its losses, before the kill and after the resume, must be what the unbroken run
+    told, and all of it.
+    """
     row = Row("kill -9 at a random instant of a run, then --resume")
-    config = Path(__file__).parents[1] / "tests" / "integration" / "killable.py"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-
-        def run(place: Path, *options: str, seconds: float | None = None) -> int:
-            place.mkdir(exist_ok=True)
-            command = [sys.executable, "-m", "engine", "train", str(config)]
-            child = subprocess.Popen(
-                [*command, "--work-dir", str(place / "run"), *options],
-                env={
-                    **os.environ,
-                    "TOLD": str(place / "told"),
-                    "PYTHONPATH": str(config.parents[2]),
-                },
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return child.wait(seconds)
-            os.killpg(child.pid, signal.SIGKILL)
-            return child.wait()
-
-        start = time.perf_counter()
-        run(folder / "whole")
-        length = time.perf_counter() - start
+        _run_killable(folder / "warm")  # compiles and caches
+        span = _run_killable(folder / "whole").seconds
         whole = _weights(folder / "whole" / "run")
+        losses = _told(folder / "whole")
+        marks = {"before a checkpoint": 0, "in training": 0, "after its last step": 0}
         for number in range(runs):
             place = folder / str(number)
-            # The first part of a run is imports: what counts is its last third.
-            run(place, seconds=chance.uniform(0.6, 1.0) * length)
-            run(place, "--resume")
+            _run_killable(place, kill_after=chance.uniform(0.0, 1.2) * span)
+            before = _told(place)
+            if len(before) == len(losses):
+                marks["after its last step"] += 1
+            elif list((place / "run").glob("*.pth")):
+                marks["in training"] += 1
+            else:
+                marks["before a checkpoint"] += 1
+            code = _run_killable(place, "--resume").code
             mine = _weights(place / "run")
-            equal = all(torch.equal(mine[key], whole[key]) for key in whole)
-            row.count(good=equal, said=[])
+            told = before | _told(place)
+            row.count(
+                good=code == 0
+                and before.items() <= losses.items()
+                and told == losses
+                and mine.keys() == whole.keys()
+                and all(torch.equal(mine[key], whole[key]) for key in whole),
+                said=[],
+            )
             shutil.rmtree(place)
+    row.said.add("killed " + ", ".join(f"{what}: {n}" for what, n in marks.items()))
     return row
+
+
+@frozen
+class Ended:
+    """How a process ended, and the seconds from its first loss to its last."""
+
+    code: int
+    seconds: float
+
+
+def _run_killable(place: Path, *options: str, kill_after: float | None = None) -> Ended:
+    """Train the config in a new process; kill it so long after its first loss."""
+    config = Path(__file__).parents[1] / "tests" / "integration" / "killable.py"
+    place.mkdir(exist_ok=True)
+    told = place / "told"
+    told.unlink(missing_ok=True)
+    child = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "engine", "train", str(config)),
+            *("--work-dir", str(place / "run"), *options),
+        ],
+        env={**os.environ, "TOLD": str(told), "PYTHONPATH": str(config.parents[2])},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not told.exists() and child.poll() is None:
+        time.sleep(0.002)
+    start = time.time()  # as the file system tells it
+    try:
+        child.wait(kill_after)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+    code = child.wait()
+    return Ended(code, told.stat().st_mtime - start if told.exists() else 0.0)
+
+
+def _told(place: Path) -> dict[int, str]:
+    """The bits of each iteration's loss, as the run told them; a torn line is none."""
+    path = place / "told"
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    return {int(line.split()[0]): line.split()[1] for line in lines}
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -339,23 +381,26 @@ def main() -> int:
     if options.quick:
         options.instants, options.runs = 6, 1
     chance = random.Random(options.seed)
-    rows = [
-        killed_saves(options.instants, chance),
-        killed_runs(options.runs, chance),
-        *damaged(3 if options.quick else 50, chance),
-        full_disk(),
-        no_permission(),
-        two_runs(1 if options.quick else 10),
-        clock_set_back(),
-        malicious(),
-    ]
-    made = [row for row in rows if row is not None]
-    for row in made:
-        print(f"{row.fault:<52} {row.survived:>4} of {row.tries:<4}")
-        for said in sorted(row.said)[:2]:
-            print(f"    {said[:100]}")
-    if None in rows:
-        print("no permission: skipped, root may write everything here")
+    few = options.quick
+    made: list[Row] = []
+    for make in (  # a long run tells what it has so far
+        lambda: [killed_saves(options.instants, chance)],
+        lambda: [killed_runs(options.runs, chance)],
+        lambda: damaged(3 if few else 50, chance),
+        lambda: [full_disk()],
+        lambda: [no_permission()],
+        lambda: [two_runs(1 if few else 10)],
+        lambda: [clock_set_back()],
+        lambda: [malicious()],
+    ):
+        for row in make():
+            if row is None:
+                print("no permission: skipped, root may write everything here")
+                continue
+            made.append(row)
+            print(f"{row.fault:<52} {row.survived:>4} of {row.tries:<4}")
+            for said in sorted(row.said)[:2]:
+                print(f"    {said[:100]}", flush=True)
     lost = sum(row.tries - row.survived for row in made)
     facts = {
         "benchmark": "faults",

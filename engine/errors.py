@@ -19,6 +19,7 @@ The tree; each leaf also derives from the built-in a caller would catch::
     ├── OptimizerError (ValueError)    settings of an optimizer wrapper
     ├── ScheduleError (ValueError)     settings of a schedule
     ├── MetricError (ValueError)       metrics that clash, are missing or fail
+    ├── ReportError (ValueError)       a report of what is no run, or that needs more
     ├── NonFiniteError (ArithmeticError)     a loss or gradient that is nan or infinite
     ├── RunInterrupted (RuntimeError)  no mistake: a signal or the clock ended the run
     └── CheckpointError (RuntimeError)
@@ -59,6 +60,7 @@ __all__ = [
     "OptimizerError",
     "PriorityError",
     "RegistryError",
+    "ReportError",
     "RunInterrupted",
     "ScheduleError",
     "SerializationError",
@@ -141,6 +143,10 @@ class ScheduleError(EngineError, ValueError):
 
 class MetricError(EngineError, ValueError):
     """Metrics clash, are missing, or were given nothing."""
+
+
+class ReportError(EngineError, ValueError):
+    """A folder holds no run to report, or the report cannot be made or written."""
 
 
 class NonFiniteError(EngineError, ArithmeticError):

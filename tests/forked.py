@@ -43,6 +43,7 @@ PRELOAD = (
     "engine.cli.config",
     "engine.cli.ckpt",
     "engine.cli.diff_runs",
+    "engine.cli.report",
     "engine.cli.verify_resume",
     "sklearn.datasets",
     "yaml",

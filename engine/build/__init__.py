@@ -3,7 +3,12 @@
 from engine.build.evaluation import build_evaluator
 from engine.build.facilities import build_log_processor, build_visualizer
 from engine.build.groups import GROUPS, check_groups, require_group
-from engine.build.hooks import DEFAULT_HOOKS, build_hook, default_hooks
+from engine.build.hooks import (
+    DEFAULT_HOOKS,
+    TERMINAL_HOOKS,
+    build_hook,
+    default_hooks,
+)
 from engine.build.loader import build_dataloader
 from engine.build.loops import bounded_by_iters, build_eval_loop, build_train_loop
 from engine.build.model import build_model, compile_model, unwrap, wrap_model
@@ -13,6 +18,7 @@ from engine.build.parts import Builder, RunParts
 __all__ = [
     "DEFAULT_HOOKS",
     "GROUPS",
+    "TERMINAL_HOOKS",
     "Builder",
     "RunParts",
     "bounded_by_iters",

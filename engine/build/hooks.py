@@ -11,7 +11,7 @@ from engine.registry import HOOKS
 if TYPE_CHECKING:
     from engine.hooks import Hook
 
-__all__ = ["DEFAULT_HOOKS", "build_hook", "default_hooks"]
+__all__ = ["DEFAULT_HOOKS", "TERMINAL_HOOKS", "build_hook", "default_hooks"]
 
 DEFAULT_HOOKS: Mapping[str, Mapping[str, Any]] = {
     "runtime_info": {"type": "RuntimeInfoHook"},
@@ -23,14 +23,23 @@ DEFAULT_HOOKS: Mapping[str, Mapping[str, Any]] = {
 }
 """The hooks of every Runner, by the name that ``default_hooks`` changes them by."""
 
+TERMINAL_HOOKS: Mapping[str, Mapping[str, Any]] = {
+    "progress": {"type": "ProgressBarHook"},
+}
+"""Those that a Runner has beside them where somebody watches on a terminal."""
 
-def default_hooks(changes: Mapping[str, Any] | None) -> Iterator[tuple[str, Any]]:
+
+def default_hooks(
+    changes: Mapping[str, Any] | None, *, on_terminal: bool = False
+) -> Iterator[tuple[str, Any]]:
     """The default hooks with a user's changes, as (name, hook or spec).
 
     Args:
         changes: By name: a hook or a spec that takes its place, a mapping without
             ``type`` that changes the default's arguments, or ``None`` to remove it.
             Names of no default are added.
+        on_terminal: Whether :data:`TERMINAL_HOOKS` are among the defaults. Elsewhere
+            changes to their arguments are of no effect.
 
     Raises:
         ConfigError: ``changes`` is no mapping, or a new name has a mapping without
@@ -43,20 +52,26 @@ def default_hooks(changes: Mapping[str, Any] | None) -> Iterator[tuple[str, Any]
             f"{a_type(changes)}"
         )
         raise ConfigError(message)
-    for name, default in DEFAULT_HOOKS.items():
+    known = {**DEFAULT_HOOKS, **TERMINAL_HOOKS}
+    for name, default in known.items():
         change = changes.get(name, default)
         if change is None:
+            continue
+        only_there = name in TERMINAL_HOOKS and not on_terminal
+        if only_there and isinstance(change, Mapping) and "type" not in change:
+            continue
+        if only_there and change is default:
             continue
         if isinstance(change, Mapping) and "type" not in change:
             change = {**default, **change}
         yield name, change
     for name, extra in changes.items():
-        if name in DEFAULT_HOOKS or extra is None:
+        if name in known or extra is None:
             continue
         if isinstance(extra, Mapping) and "type" not in extra:
             message = (
                 f"default_hooks[{name!r}]: no default has this name, so it needs a "
-                f"'type'.{did_you_mean(name, DEFAULT_HOOKS)}"
+                f"'type'.{did_you_mean(name, known)}"
             )
             raise ConfigError(message)
         yield name, extra

@@ -26,6 +26,7 @@ from engine.checkpoint.peek import first_log_folder
 from engine.checkpoint.publish import publish
 from engine.checkpoint.reading import read, verify
 from engine.checkpoint.retention import choose
+from engine.checkpoint.room import Room, count_files, count_saves, tree_bytes
 from engine.checkpoint.store import (
     Store,
     check_writable,
@@ -48,6 +49,7 @@ __all__ = [
     "Location",
     "Manifest",
     "Parts",
+    "Room",
     "Store",
     "Writer",
     "as_ours",
@@ -56,6 +58,8 @@ __all__ = [
     "check_writable",
     "choose",
     "compare_checkpoints",
+    "count_files",
+    "count_saves",
     "examine",
     "find_differences",
     "find_latest_checkpoint",
@@ -76,6 +80,7 @@ __all__ = [
     "restore",
     "save_checkpoint",
     "split_parts",
+    "tree_bytes",
     "verify",
     "weights_to_cpu",
 ]

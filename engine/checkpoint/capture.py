@@ -56,6 +56,7 @@ def capture(
     at_safe_point: bool = True,
     randomness: Plain = None,
     data: Plain = None,
+    validation: Plain = None,
 ) -> dict[str, Any]:
     """Put a run's state together.
 
@@ -69,6 +70,7 @@ def capture(
         at_safe_point: Whether all handlers of the last event had run.
         randomness: Training's random generators; ``None``: as they are now.
         data: What the training data needs, beside its place in ``state``.
+        validation: Where a validation is that is left between two of its batches.
 
     Returns:
         A checkpoint (see ``checkpoint/format.py``); its tensors are the run's own.
@@ -101,6 +103,7 @@ def capture(
         "buffers": parts.unsaved_buffers(),
         "parts": {name: part.state_dict() for name, part in parts.others.items()},
         "data": data,
+        "validation": validation,
         "at_safe_point": at_safe_point,
         "environment": environment(),
     }

@@ -16,6 +16,9 @@
       hooks              state of each hook by unique name
       parts              state of everything else that is tracked, by unique name
       data               what the training data needs beside its place, or None
+      validation         where a validation is that was left between two of its batches:
+                         batches done, what its metrics gathered, its generators; or
+                         why it begins again whole; or None
       at_safe_point      whether all handlers of the last event had run
       environment        what exact resume depends on: versions, threads
 

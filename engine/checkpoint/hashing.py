@@ -41,8 +41,8 @@ class HashingFile:
         self._last: Future[None] | None = None
         self._stays = dict(_storages(content))
         self.size = 0
-        self.error: OSError | None = None
-        """Why the file underneath took no more; torch tells of it in its own words."""
+        self.error: BaseException | None = None
+        """Why a write was broken off; torch tells of it in its own words."""
 
     def __enter__(self) -> Self:
         """Itself; leaving waits for the digest."""
@@ -66,15 +66,19 @@ class HashingFile:
 
     def write(self, data: Any) -> int:
         """Write bytes, or a view that is only valid until this returns."""
+        try:
+            return self._write(data)
+        except BaseException as error:
+            self.error = self.error or error
+            raise
+
+    def _write(self, data: Any) -> int:
         size = len(data)
         stays = size >= _LARGE and self._stays.get(_address(data), -1) >= size
         piece = data if stays or size >= _LARGE else bytes(data)
         hashed = self._thread.submit(self._hash.update, piece)
         try:
             self._file.write(data)
-        except OSError as error:
-            self.error = self.error or error
-            raise
         finally:
             if size >= _LARGE and not stays:
                 hashed.result()  # torch's own buffer: gone when this returns

@@ -145,12 +145,11 @@ class LocalStorage:
                 if _lock(file.fileno()) and _is(part, file):  # nobody writes it
                     part.unlink(missing_ok=True)
 
-    def space(self) -> str:
-        """Free space of the folder's disk, for a message."""
+    def free_bytes(self) -> int | None:
+        """Free space of the folder's disk; ``None`` before there is a folder."""
         if not self.folder.is_dir():
-            return ""
-        free = shutil.disk_usage(self.folder).free
-        return f" ({free / 2**20:.0f} MiB are free there)"
+            return None
+        return shutil.disk_usage(self.folder).free
 
 
 def _open_part(path: Path) -> tuple[Path, IO[bytes]]:

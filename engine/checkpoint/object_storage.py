@@ -153,9 +153,8 @@ class ObjectStorage:
         self.stage(_PROBE, fill).commit()
         self.drop(_PROBE)
 
-    def space(self) -> str:
+    def free_bytes(self) -> None:
         """Object stores do not tell."""
-        return ""
 
 
 def _modified(info: dict[str, Any]) -> float:

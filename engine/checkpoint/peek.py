@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from engine.checkpoint.location import place
-from engine.checkpoint.store import Store
+from engine.checkpoint.location import Location, place
+from engine.checkpoint.store import Store, find_latest_checkpoint
 
 if TYPE_CHECKING:
     import os
@@ -40,9 +40,16 @@ def first_log_folder(path: str | os.PathLike[str]) -> str | None:
     return None
 
 
-def _candidates(path: str | Path) -> list[Path]:
+def _candidates(path: Location) -> list[Path]:
     if not isinstance(path, Path):
         return []  # a URL: nothing of it is read twice
     if not path.is_dir():
         return [path] if path.is_file() else []
-    return [one for one in Store(path).candidates() if isinstance(one, Path)]
+    store = Store(path)
+    named = find_latest_checkpoint(path)
+    if named is not None and not isinstance(place(named), Path):
+        # The newest ones are in an object store, which is asked once, by who resumes.
+        found = store.ordered()
+    else:
+        found = store.candidates()
+    return [one for one in found if isinstance(one, Path)]

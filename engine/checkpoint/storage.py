@@ -53,8 +53,8 @@ class Storage(Protocol):
     def prove(self) -> None:
         """Find out whether files can be written here; may clear up what is stale."""
 
-    def space(self) -> str:
-        """What is known of the free space, for a message."""
+    def free_bytes(self) -> int | None:
+        """Free space; ``None`` where nobody knows."""
 
 
 def open_storage(

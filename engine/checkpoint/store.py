@@ -14,7 +14,7 @@ In an object store an object appears when it is committed; then comes the manife
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -88,6 +88,8 @@ class Store:
     Args:
         folder: A path, or a URL that fsspec knows; made at the first write.
         backend_args: For the file system of a URL, as fsspec takes them.
+        elsewhere: For the file system of the URL that a local folder's
+            ``last_checkpoint`` may name.
 
     Raises:
         ConfigError: The file system of the URL is not known or not installed.
@@ -95,6 +97,7 @@ class Store:
 
     folder: Location = field(converter=place)
     backend_args: Mapping[str, Any] | None = None
+    elsewhere: Mapping[str, Any] | None = field(default=None, kw_only=True)
     _storage: Storage = field(init=False, repr=False, eq=False)
     _sequence: int | None = field(default=None, init=False, repr=False, eq=False)
 
@@ -156,6 +159,10 @@ class Store:
         except Exception as error:
             message = f"{self.folder}: checkpoints could not be written: {error}"
             raise CheckpointError(message) from error
+
+    def free_bytes(self) -> int | None:
+        """Free space of the folder's disk; ``None`` where nobody knows."""
+        return self._storage.free_bytes()
 
     def point_to(self, name: str) -> None:
         """Let ``last_checkpoint`` name this file.
@@ -223,28 +230,33 @@ class Store:
         except EngineError:
             raise
         except Exception as error:
-            space = self._storage.space() if verb == "written" else ""
+            free = self.free_bytes() if verb == "written" else None
+            space = "" if free is None else f" ({free / 2**20:.0f} MiB are free there)"
             message = f"{path}: could not be {verb}: {error}{space}"
             raise CheckpointError(message) from error
 
     # -- reading ----------------------------------------------------------------
 
     def newest_good(
-        self, *, map_location: Any = "cpu"
+        self, *, map_location: Any = "cpu", among: Sequence[Location] | None = None
     ) -> tuple[Location, dict[str, Any], list[str]] | None:
         """The newest checkpoint that can be resumed from.
 
-        The one that ``last_checkpoint`` names, then the others, newest first.
+        Args:
+            map_location: Where tensors are put while reading.
+            among: Files to choose from, newest first; ``None``: the one that
+                ``last_checkpoint`` names, then the others.
 
         Returns:
             Path, contents, and a remark for each file that was passed over; ``None``
-            in a folder without checkpoints.
+            where there is no file.
 
         Raises:
             CheckpointDamagedError: There are checkpoints, and none of them is good.
+            CheckpointError: They cannot be listed: a server does not answer or refuses.
         """
         remarks: list[str] = []
-        candidates = self.candidates()
+        candidates = self.candidates() if among is None else among
         for path in candidates:
             try:
                 content = read(
@@ -266,7 +278,11 @@ class Store:
         return None
 
     def candidates(self) -> list[Location]:
-        """All checkpoints: the one that is pointed to, its neighbours, then ours."""
+        """All checkpoints: the one that is pointed to, its neighbours, then ours.
+
+        Raises:
+            CheckpointError: A folder cannot be listed: nobody knows what is there.
+        """
         named = find_latest_checkpoint(self.folder, self.backend_args)
         found: list[Location] = []
         if named is not None:
@@ -276,21 +292,40 @@ class Store:
                 found += Store(folder, self._arguments_for(folder)).ordered()
         return list(dict.fromkeys(found + self.ordered()))
 
+    def of_run(self, run_id: str, *, up_to: int) -> list[Location]:
+        """The folder's checkpoints of a run, newest first.
+
+        Args:
+            run_id: The run's.
+            up_to: Only those of at most so many iterations.
+        """
+        found = []
+        for path in self.ordered():
+            manifest = find_manifest(self._storage, name_of(path))
+            if manifest is not None and manifest.run_id == run_id:
+                found += [path] * (manifest.iteration <= up_to)
+        return found
+
     def ordered(self) -> list[Location]:
-        """The folder's own checkpoints, newest first."""
+        """The folder's own checkpoints, newest first.
+
+        Raises:
+            CheckpointError: The folder cannot be listed.
+        """
         entries = []
-        for one in self._storage.files(".pth"):
-            manifest = find_manifest(self._storage, one.name)
-            if manifest is not None and not manifest.format:
-                continue  # published: weights and no run
-            sequence = None if manifest is None else manifest.sequence
-            entries.append(Entry(one.name, one.modified, sequence))
+        with self._explained(self.folder, "listed"):
+            for one in self._storage.files(".pth"):
+                manifest = find_manifest(self._storage, one.name)
+                if manifest is not None and not manifest.format:
+                    continue  # published: weights and no run
+                sequence = None if manifest is None else manifest.sequence
+                entries.append(Entry(one.name, one.modified, sequence))
         return [join(self.folder, name) for name in newest_first(entries)]
 
     def _arguments_for(self, path: Location) -> Mapping[str, Any] | None:
         """Our file system's arguments, for what lies in the same one."""
         same = isinstance(path, Path) == isinstance(self.folder, Path)
-        return self.backend_args if same else None
+        return self.backend_args if same else self.elsewhere
 
 
 def check_writable(checkpoint: Any, where: str) -> None:

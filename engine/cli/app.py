@@ -5,6 +5,7 @@ Nothing here imports torch before a command runs: ``engine --help`` answers at o
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -95,6 +96,13 @@ CheckpointFile = Annotated[
 RunFolder = Annotated[
     Path, typer.Argument(metavar="DIR", help="A run's work dir.", show_default=False)
 ]
+Progress = Annotated[
+    bool,
+    typer.Option(
+        "--progress/--no-progress",
+        help="Show progress bars, where this is a terminal.",
+    ),
+]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of a user's mistake.")
 ]
@@ -108,6 +116,10 @@ def _mistakes(*, debug: bool) -> Iterator[None]:
     except RunInterrupted as error:  # no mistake: a shell, or a job, asks for the code
         typer.echo(str(error), err=True)
         raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:  # a second one, or one that no run heeds
+        for note in ("interrupted", *getattr(error, "__notes__", ())):
+            typer.echo(note, err=True)
+        raise typer.Exit(128 + signal.SIGINT) from error
     except EngineError as error:
         if debug:
             raise
@@ -170,6 +182,15 @@ def train(
     ] = False,
     changes: Set = None,
     fast_dev_run: FastDevRun = None,
+    progress: Progress = True,
+    profile_hooks: Annotated[
+        bool,
+        typer.Option(
+            "--profile-hooks",
+            help="Measure where the time goes, per hook and event: a table at the end "
+            "and timeline.json in the log folder.",
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Train what CONFIG describes, validating as it says."""
@@ -182,6 +203,7 @@ def train(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
+                progress=progress,
             )
         else:
             run(
@@ -190,6 +212,8 @@ def train(
                 work_dir=work_dir,
                 resume="exact" if resume_exactly else resume,
                 overrides=changes or (),
+                progress=progress,
+                profile_hooks=profile_hooks,
             )
 
 
@@ -200,6 +224,7 @@ def validate(
     work_dir: WorkDir = None,
     changes: Set = None,
     fast_dev_run: FastDevRun = None,
+    progress: Progress = True,
     debug: Debug = False,
 ) -> None:
     """Validate a trained model on CONFIG's validation data and print the metrics."""
@@ -212,12 +237,20 @@ def validate(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
+                progress=progress,
                 modes=["val"],
             )
             return
         from engine.cli.evaluate import run
 
-        run("val", config, checkpoint, work_dir=work_dir, overrides=changes or ())
+        run(
+            "val",
+            config,
+            checkpoint,
+            work_dir=work_dir,
+            overrides=changes or (),
+            progress=progress,
+        )
 
 
 @app.command()
@@ -227,6 +260,7 @@ def test(
     work_dir: WorkDir = None,
     changes: Set = None,
     fast_dev_run: FastDevRun = None,
+    progress: Progress = True,
     debug: Debug = False,
 ) -> None:
     """Test a trained model on CONFIG's test data and print the metrics."""
@@ -239,12 +273,20 @@ def test(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
+                progress=progress,
                 modes=["test"],
             )
             return
         from engine.cli.evaluate import run
 
-        run("test", config, checkpoint, work_dir=work_dir, overrides=changes or ())
+        run(
+            "test",
+            config,
+            checkpoint,
+            work_dir=work_dir,
+            overrides=changes or (),
+            progress=progress,
+        )
 
 
 @configs.command()
@@ -375,6 +417,55 @@ def diff_runs(
         from engine.cli.diff_runs import run
 
         _leave_with(run(first, second))
+
+
+@app.command()
+def report(
+    work_dirs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="WORK_DIR...",
+            help="Work dirs of runs; several are compared.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Page to write. Default: report.html in the work dir, of several runs "
+            "in the present folder; none if a picture is asked for.",
+            show_default=False,
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--png",
+            metavar="FILE",
+            help="Picture to write, for papers, and for terminals without a browser.",
+            show_default=False,
+        ),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            help="Verify each checkpoint, which reads all of it.",
+        ),
+    ] = True,
+    debug: Debug = False,
+) -> None:
+    """Write one page about runs: how they went, curves, time, events, config.
+
+    The page needs no network and no server. A run that is still going is shown as far
+    as it is; nothing in the work dirs is changed but the page that is written.
+    """
+    with _mistakes(debug=debug):
+        from engine.cli.report import run
+
+        run(work_dirs, output, picture=picture, verify=verify)
 
 
 @app.command("verify-resume")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.config import Config, parse_overrides
 from engine.errors import ConfigError
@@ -42,7 +43,12 @@ def read_config(path: Path, overrides: Sequence[str]) -> Config:
 
 
 def load_config(
-    path: Path, *, overrides: Sequence[str] = (), work_dir: Path | None = None
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    work_dir: Path | None = None,
+    progress: bool = True,
+    profile_hooks: bool = False,
 ) -> Config:
     """Read a config for a run, with a work dir.
 
@@ -50,6 +56,8 @@ def load_config(
         path: The file.
         overrides: ``key=value`` texts.
         work_dir: Takes the place of the config's.
+        progress: Whether progress bars may be shown.
+        profile_hooks: Whether to measure where the time goes.
 
     Returns:
         The config; its ``work_dir`` is ``work_dirs/NAME`` if nothing says otherwise.
@@ -62,4 +70,11 @@ def load_config(
         config["work_dir"] = str(work_dir)
     elif config.get("work_dir") is None:
         config["work_dir"] = str(Path("work_dirs") / path.stem)
+    hooks = config.get("default_hooks") or {}
+    if isinstance(hooks, Mapping):  # else the Runner tells what it is
+        changes: dict[str, Any] = {} if progress else {"progress": None}
+        if profile_hooks:
+            changes["timeline"] = {"type": "TimelineHook"}
+        if changes:
+            config["default_hooks"] = {**hooks, **changes}
     return config

@@ -29,9 +29,10 @@ def run(
     *,
     work_dir: Path | None,
     overrides: Sequence[str],
+    progress: bool = True,
 ) -> None:
     """Validate or test a trained model and print the metrics."""
-    cfg = load_config(config, overrides=overrides, work_dir=work_dir)
+    cfg = load_config(config, overrides=overrides, work_dir=work_dir, progress=progress)
     cfg["resume"] = False
     if checkpoint is not None:
         cfg["load_from"] = str(checkpoint)

@@ -27,9 +27,17 @@ def run(
     work_dir: Path | None,
     resume: bool | Literal["exact"],
     overrides: Sequence[str],
+    progress: bool = True,
+    profile_hooks: bool = False,
 ) -> None:
     """Train what a config describes, and say where everything lies."""
-    cfg = load_config(config, overrides=overrides, work_dir=work_dir)
+    cfg = load_config(
+        config,
+        overrides=overrides,
+        work_dir=work_dir,
+        progress=progress,
+        profile_hooks=profile_hooks,
+    )
     if checkpoint is not None:
         cfg["load_from"] = str(checkpoint)
     if resume:
@@ -54,9 +62,10 @@ def try_out(
     batches: int,
     overrides: Sequence[str],
     modes: Sequence[str] = ("train", "val", "test"),
+    progress: bool = True,
 ) -> None:
     """Train, validate and test on a few batches, saving nothing."""
-    cfg = load_config(config, overrides=overrides)
+    cfg = load_config(config, overrides=overrides, progress=progress)
     if checkpoint is not None:
         cfg["load_from"] = str(checkpoint)
     found = fast_dev_run(cfg, batches, modes)

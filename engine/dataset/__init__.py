@@ -28,7 +28,7 @@ from engine.dataset.sampler import (
 )
 from engine.dataset.stateful_loader import StatefulLoaderCursor
 from engine.dataset.stream import StreamCursor
-from engine.dataset.worker_signals import LeaveSignals, signals_left
+from engine.dataset.worker_signals import LeaveSignals, signals_held, signals_left
 
 __all__ = [
     "Cursor",
@@ -57,5 +57,6 @@ __all__ = [
     "pseudo_collate",
     "rank_indices",
     "rank_places",
+    "signals_held",
     "signals_left",
 ]

@@ -9,6 +9,7 @@ from torch.utils.data import default_convert as no_collate
 
 from engine.dataset.collate import pseudo_collate
 from engine.dataset.sample_randomness import draws_nothing
+from engine.typing import Stateful
 
 if TYPE_CHECKING:
     from engine.dataset.sample_randomness import SampleRandomness
@@ -39,7 +40,7 @@ def draws_apart(data: Any, randomness: SampleRandomness) -> bool:
         return False
     if data.num_workers:
         return True  # others read
-    if isinstance(data.dataset, IterableDataset):
-        return False
+    if isinstance(data.dataset, IterableDataset | Stateful):
+        return False  # it is in the midst of a batch
     fenced = randomness != "off" or draws_nothing(data.dataset)
     return fenced and data.collate_fn in _DRAW_NOTHING

@@ -80,13 +80,16 @@ class Shape:
     ahead: int
 
 
-def open_draws(sampler: Any, *, seed: int, shape: Shape) -> Draws:
+def open_draws(
+    sampler: Any, *, seed: int, shape: Shape, consecutive: bool = True
+) -> Draws:
     """What reads from ``sampler``, by its kind.
 
     Args:
         sampler: A loader's sampler or batch sampler.
         seed: The run's.
         shape: How its items become batches.
+        consecutive: Whether passes are read one after another, each but once.
     """
     if not shape.groups:
         at = _pure(sampler, seed, shape)
@@ -95,7 +98,7 @@ def open_draws(sampler: Any, *, seed: int, shape: Shape) -> Draws:
     for memory in (sampler, getattr(sampler, "sampler", None)):
         if isinstance(memory, Stateful):
             return _StatefulDraws(sampler, memory, seed, shape)
-    return _ListedDraws(sampler, seed, shape)
+    return _ListedDraws(sampler, seed, shape, consecutive=consecutive)
 
 
 class Draws(ABC):
@@ -215,11 +218,15 @@ class _ListedDraws(Draws):
         sampler: It.
         seed: The run's.
         shape: How its items become batches.
+        consecutive: Whether passes are read one after another.
     """
 
-    def __init__(self, sampler: Any, seed: int, shape: Shape) -> None:
+    def __init__(
+        self, sampler: Any, seed: int, shape: Shape, *, consecutive: bool
+    ) -> None:
         super().__init__(sampler, shape)
         self._seed = seed
+        self._consecutive = consecutive
         self._passes = 0  # listed so far
         name = type(sampler).__name__
         self._replayable = _is_replayable(sampler)
@@ -248,7 +255,8 @@ class _ListedDraws(Draws):
     def _list(self, data_pass: int) -> list[Any]:
         """All that the sampler gives in a pass, as a function of (seed, pass)."""
         begin = data_pass
-        if not set_epoch(self.sampler, data_pass) and not self._replayable:
+        told = set_epoch(self.sampler, data_pass)
+        if self._consecutive and not told and not self._replayable:
             # It may remember its passes: those before are listed too, once.
             begin = min(self._passes, data_pass)
         self._passes = data_pass + 1

@@ -18,6 +18,7 @@ from engine.dataset.sample_randomness import (
     draws_nothing,
 )
 from engine.dataset.worker import Shipping, WorkerStart, freeze, thaw
+from engine.dataset.worker_signals import signals_held
 from engine.dist import get_dist_info
 from engine.errors import DataError
 from engine.state import Exactness, PartReport, derive_seed
@@ -83,6 +84,7 @@ class LoaderCursor:
         loader: The user's.
         seed: The run's seed.
         randomness: As for :func:`open_cursor`.
+        consecutive: Whether passes are read one after another, as training's are.
 
     Raises:
         DataError: There is no batch.
@@ -96,6 +98,7 @@ class LoaderCursor:
         *,
         seed: int,
         randomness: SampleRandomness = "sample",
+        consecutive: bool = True,
     ) -> None:
         self._loader = loader
         self._seed = seed
@@ -106,7 +109,9 @@ class LoaderCursor:
         self._placed = randomness != "off" and not draws_nothing(loader.dataset)
         sampler, self._shape = _sampler_and_shape(loader, self.length)
         self.batch_size, self.last_batch_size = _sizes(sampler, self._shape, loader)
-        self._draws: Draws = open_draws(sampler, seed=seed, shape=self._shape)
+        self._draws: Draws = open_draws(
+            sampler, seed=seed, shape=self._shape, consecutive=consecutive
+        )
         self._plan = _Plan(
             self._draws, loader.batch_sampler is None, self._placed, rank, world
         )
@@ -130,7 +135,9 @@ class LoaderCursor:
         assert self._inner.generator is not None
         self._inner.generator.manual_seed(derive_seed(self._seed, data_pass))
         read = batch
-        for item in self._inner:
+        with signals_held():
+            items = iter(self._inner)
+        for item in items:
             read += 1
             yield self._workers.take(item) if self._workers.ship else item
         if read < self.length:
@@ -144,6 +151,7 @@ class LoaderCursor:
 
     def close(self) -> None:
         """Let workers go; see ``Cursor``."""
+        self._workers.go()
         self._inner = self._make_inner({})
 
     def _make_inner(self, states: Mapping[int, bytes]) -> DataLoader[Any]:
@@ -302,6 +310,10 @@ class _WorkerStates:
         self._pass, self._start, self._shift = data_pass, batch, shift
         self._given = given
         return given if changed and not alike else None
+
+    def go(self) -> None:
+        """There are none now: the next ones begin with nothing, or are told."""
+        self._given = {}
 
     def take(self, item: tuple[Any, int, bytes]) -> Any:
         """A batch out of what came with it."""

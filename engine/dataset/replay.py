@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.dataset.draws import set_epoch
 from engine.dataset.length import check_has_batches, data_length
-from engine.dataset.worker_signals import signals_left
+from engine.dataset.worker_signals import signals_held, signals_left
 from engine.dist import get_dist_info
 from engine.errors import DataError
 from engine.state import Exactness, PartReport, derive_seed, fence, seed_host
@@ -75,7 +75,8 @@ class ReplayCursor:
             with fence(), signals_left(self._data):
                 seed_host(derive_seed(self._seed, data_pass, number, self._rank))
                 if items is None:
-                    items = iter(self._data)
+                    with signals_held():
+                        items = iter(self._data)
                 found = list(islice(items, 1))
             if not found:
                 return

@@ -114,14 +114,7 @@ class DefaultSampler(Sampler[int]):
         """This rank's indices of an epoch from a position on; see ``PureSampler``."""
         if self.seed is not None or seed is None:
             seed = self._drawn
-        places = rank_places(
-            start,
-            count,
-            length=self.length,
-            rank=self.rank,
-            world=self.world_size,
-            round_up=self.round_up,
-        )
+        places = _places(self, start, count)
         if not self.shuffle:
             return places
         return self._orders.at(places, seed=seed, epoch=epoch)
@@ -173,14 +166,7 @@ class IndexShuffleSampler(Sampler[int]):
         """This rank's indices of an epoch from a position on; see ``PureSampler``."""
         if self.seed is not None or seed is None:
             seed = self._drawn
-        places = rank_places(
-            start,
-            count,
-            length=self.length,
-            rank=self.rank,
-            world=self.world_size,
-            round_up=self.round_up,
-        )
+        places = _places(self, start, count)
         return index_shuffle(places, length=self.length, seed=seed, epoch=epoch)
 
     def __iter__(self) -> Iterator[int]:
@@ -286,6 +272,20 @@ def _share(sampler: DefaultSampler | IndexShuffleSampler) -> int:
         sampler.length, world=sampler.world_size, round_up=sampler.round_up
     )
     return len(range(sampler.rank, places, sampler.world_size))
+
+
+def _places(
+    sampler: DefaultSampler | IndexShuffleSampler, start: int, count: int
+) -> list[int]:
+    """The places of an epoch that one rank reads from a position on."""
+    return rank_places(
+        start,
+        count,
+        length=sampler.length,
+        rank=sampler.rank,
+        world=sampler.world_size,
+        round_up=sampler.round_up,
+    )
 
 
 def _refuse_empty(dataset: Sized) -> None:

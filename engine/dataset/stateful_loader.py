@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.dataset.draws import set_epoch
 from engine.dataset.length import check_has_batches, data_length
 from engine.dataset.replay import ended_early
-from engine.dataset.worker_signals import signals_left
+from engine.dataset.worker_signals import signals_held, signals_left
 from engine.dist import get_dist_info
 from engine.state import Exactness, PartReport, derive_seed, fence, seed_host
 
@@ -100,7 +100,8 @@ class StatefulLoaderCursor:
             with fence(), signals_left(self._loader):
                 if items is None:  # from (seed, pass), wherever in it this begins
                     seed_host(derive_seed(self._seed, data_pass, self._rank))
-                    items = iter(self._loader)
+                    with signals_held():
+                        items = iter(self._loader)
                 seed_host(derive_seed(self._seed, data_pass, self._rank, number))
                 item = next(items, _END)
             if item is _END:

@@ -15,6 +15,7 @@ from engine.dataset.loader import report_samples
 from engine.dataset.replay import ended_early
 from engine.dataset.sample_randomness import SampleRandomness, SampleSeeder
 from engine.dataset.worker import Shipping, WorkerStart, freeze, thaw
+from engine.dataset.worker_signals import signals_held
 from engine.dist import get_dist_info
 from engine.state import Exactness, PartReport, derive_seed, fence
 from engine.typing import Stateful
@@ -255,7 +256,8 @@ class StreamCursor:
         self._inner.generator.manual_seed(derive_seed(self._seed, data_pass))
         # In this process samples draw from generators that are training's too.
         fenced = self._workers == 0 and self._randomness != "off"
-        items: Iterator[Any] = iter(self._inner)
+        with signals_held():
+            items: Iterator[Any] = iter(self._inner)
         while True:
             with fence() if fenced else nullcontext():
                 item: Any = next(items, _END)

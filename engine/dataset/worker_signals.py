@@ -19,18 +19,25 @@ from torch.utils.data import DataLoader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LeaveSignals", "leave_signals", "signals_left"]
+__all__ = ["LeaveSignals", "leave_signals", "signals_held", "signals_left"]
+
+_LEFT = {
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1")
+    if hasattr(signal, name)
+}
 
 
 def leave_signals() -> None:
     """Let this process, a loader's worker, leave signals to the run."""
-    for name in ("SIGINT", "SIGUSR1"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    ignored = _LEFT - {signal.SIGTERM}
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):
         # The loader ends a worker that hangs by SIGTERM: who sent it matters, and a
         # handler is not told.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ignored)
         threading.Thread(target=_heed_the_loader, daemon=True).start()
     else:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -58,6 +65,23 @@ def _heed_the_loader() -> None:
         told = signal.sigwaitinfo({signal.SIGTERM})
         if told.si_pid == os.getppid():
             os._exit(0)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Signals that come while the body starts workers wait until it is done.
+
+    A process begins with what its parent holds back: so none of them ends a worker
+    before it can leave them to the run.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""Ranks and world size."""
+"""Ranks, world size, and what ranks do together."""
 
+from engine.dist.collectives import average
 from engine.dist.context import (
     get_dist_info,
     get_rank,
@@ -7,4 +8,10 @@ from engine.dist.context import (
     is_main_process,
 )
 
-__all__ = ["get_dist_info", "get_rank", "get_world_size", "is_main_process"]
+__all__ = [
+    "average",
+    "get_dist_info",
+    "get_rank",
+    "get_world_size",
+    "is_main_process",
+]

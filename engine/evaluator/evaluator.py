@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import MetricError, a_type, did_you_mean
+from engine.errors import MetricError, SerializationError, a_type, did_you_mean
+from engine.evaluator.memory import pack, unpack
 from engine.evaluator.metric import BaseMetric
 from engine.registry import EVALUATOR
 
 if TYPE_CHECKING:
-    from engine.typing import Batch
+    from engine.typing import Batch, Plain
 
 __all__ = ["Evaluator", "get_metric_value"]
 
@@ -111,6 +112,46 @@ class Evaluator:
         """Forget half-gathered results, for an evaluation that starts anew."""
         for metric in self.metrics:
             metric.reset()
+
+    # -- inside an evaluation -----------------------------------------------------
+
+    def watch(self) -> None:
+        """An evaluation begins that may be saved between two of its batches."""
+        for metric in self.metrics:
+            metric.watch()
+
+    def state_dict(self) -> Plain:
+        """What all metrics have gathered since :meth:`watch`, as plain data.
+
+        Raises:
+            MetricError: A metric cannot give its state; it is named.
+        """
+        states = []
+        for index, metric in enumerate(self.metrics):
+            kind = type(metric).__name__
+            try:
+                state = metric.state_dict()
+                # Also of metrics that say themselves what is to be saved.
+                packed = pack(state, f"{kind}.state_dict()")
+            except (MetricError, SerializationError) as error:
+                msg = f"metrics[{index}] cannot be saved: {error}"
+                raise MetricError(msg) from error
+            states.append({"metric": kind, "state": packed})
+        return {"format": 1, "metrics": states}
+
+    def load_state_dict(self, state_dict: Plain, /) -> None:
+        """Go on from what :meth:`state_dict` gave.
+
+        Raises:
+            MetricError: These are other metrics; nothing is changed.
+        """
+        saved = [one["metric"] for one in state_dict["metrics"]]
+        mine = [type(metric).__name__ for metric in self.metrics]
+        if saved != mine:
+            msg = f"the metrics were {saved} and are {mine}"
+            raise MetricError(msg)
+        for metric, one in zip(self.metrics, state_dict["metrics"], strict=True):
+            metric.load_state_dict(unpack(one["state"]))
 
     def offline_evaluate(
         self,

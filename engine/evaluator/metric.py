@@ -6,14 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from engine.errors import MetricError, a_type
+from engine.errors import MetricError, SerializationError, a_type
+from engine.evaluator.memory import digests, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.typing import Batch
+    from engine.typing import Batch, Plain
 
 __all__ = ["BaseMetric"]
+
+_LOOKED_AFTER = frozenset({"results", "_dataset_meta", "_at_begin"})
 
 
 class BaseMetric(ABC):
@@ -65,6 +68,7 @@ class BaseMetric(ABC):
         self.prefix = prefix or self.default_prefix
         self.results: list[Any] = []
         self._dataset_meta: Mapping[str, Any] | None = None
+        self._at_begin: dict[str, Any] = {}
 
     @property
     def dataset_meta(self) -> Mapping[str, Any] | None:
@@ -138,3 +142,57 @@ class BaseMetric(ABC):
         A subclass that remembers more than ``self.results`` forgets that here too.
         """
         self.results.clear()
+
+    # -- inside an evaluation -----------------------------------------------------
+
+    def watch(self) -> None:
+        """Note what is there when an evaluation begins: settings, not memory."""
+        self._at_begin = digests(self, _LOOKED_AFTER)
+
+    def state_dict(self) -> Plain:
+        """What it has gathered since :meth:`watch`, as plain data.
+
+        The results, and each other attribute that changed. A subclass with memory in
+        objects of other classes gives its state itself, by overriding this and
+        :meth:`load_state_dict`.
+
+        Raises:
+            MetricError: Something in it cannot be saved, or not be looked into.
+        """
+        now = digests(self, _LOOKED_AFTER)
+        name = type(self).__name__
+        for attribute, found in now.items():
+            if found is None:
+                msg = (
+                    f"{name}: nobody can tell whether its {attribute}, "
+                    f"{a_type(getattr(self, attribute))}, changed. Give the metric "
+                    "state_dict() and load_state_dict()."
+                )
+                raise MetricError(msg)
+        more = [key for key in now if self._at_begin.get(key) != now[key]]
+        try:
+            return {
+                "results": pack(self.results, f"{name}.results"),
+                "more": {key: pack(vars(self)[key], f"{name}.{key}") for key in more},
+            }
+        except SerializationError as error:
+            msg = f"{error}. Keep such, or give the metric state_dict()."
+            raise MetricError(msg) from error
+
+    def load_state_dict(self, state_dict: Plain, /) -> None:
+        """Go on from what :meth:`state_dict` gave.
+
+        Raises:
+            MetricError: It is no state of a metric like this.
+        """
+        if not isinstance(state_dict, Mapping) or set(state_dict) != {
+            "results",
+            "more",
+        }:
+            msg = (
+                f"{type(self).__name__}.load_state_dict: found {a_type(state_dict)} "
+                "that is no state of such a metric"
+            )
+            raise MetricError(msg)
+        self.results = unpack(state_dict["results"])
+        vars(self).update(unpack(state_dict["more"]))

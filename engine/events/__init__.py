@@ -4,6 +4,7 @@ from engine.events.bus import Bus, Dispatcher, Handle, Handler, Run, bind
 from engine.events.event import Events, FilteredEvent
 from engine.events.filters import Filter
 from engine.events.priority import Priority, describe_priority, get_priority
+from engine.events.timeline import Meter, Spent, Timeline
 
 __all__ = [
     "Bus",
@@ -13,8 +14,11 @@ __all__ = [
     "FilteredEvent",
     "Handle",
     "Handler",
+    "Meter",
     "Priority",
     "Run",
+    "Spent",
+    "Timeline",
     "bind",
     "describe_priority",
     "get_priority",

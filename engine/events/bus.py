@@ -10,13 +10,16 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import define, field
 
 from engine.errors import EventError
 from engine.events.filters import Filter
 from engine.events.priority import Priority, describe_priority, get_priority
+
+if TYPE_CHECKING:
+    from engine.events.timeline import Meter
 
 __all__ = ["Bus", "Dispatcher", "Handle", "Handler", "Run", "bind"]
 
@@ -92,10 +95,20 @@ class Dispatcher:
         place: Says where the run is, for the notes on errors.
     """
 
-    __slots__ = ("_owner", "_place", "changed", "event", "fired", "handlers", "run")
+    __slots__ = (
+        "_owner",
+        "_place",
+        "changed",
+        "event",
+        "fired",
+        "handlers",
+        "meter",
+        "run",
+    )
 
     def __init__(self, event: str, owner: Any, place: Callable[[], str]) -> None:
         self.event = event
+        self.meter: Meter | None = None
         self.handlers: tuple[Handler, ...] = ()
         self.run: Run | None = None
         self.fired = 0
@@ -127,11 +140,13 @@ class Dispatcher:
             self.run = self._compile_plain()
         else:
             self.run = self._compile_filtered()
+        if self.meter is not None:
+            self.run = self.meter.marked(self.event, self.run)
         if self.changed is not None:
             self.changed()
 
     def _compile_plain(self) -> Run:
-        entries = tuple(one.entry for one in self.handlers)
+        entries = tuple(self._entry(one) for one in self.handlers)
         annotate = self._annotate
         if len(entries) == 1:  # no loop for the most frequent case
             entry = entries[0]
@@ -159,7 +174,8 @@ class Dispatcher:
 
     def _compile_filtered(self) -> Run:
         handlers, owner, annotate = self.handlers, self._owner, self._annotate
-        always = tuple(one.entry for one in handlers if one.when is None)
+        entry_of = {one.serial: self._entry(one) for one in handlers}
+        always = tuple(entry_of[one.serial] for one in handlers if one.when is None)
         next_due = -math.inf  # unknown until the first occurrence tells its count
         asked: Handler | None = None  # whose filter is being asked
 
@@ -170,7 +186,7 @@ class Dispatcher:
             # One by one: a filter sees what the handlers before it have done.
             for asked in handlers:
                 if asked.when is None or asked.when.due(owner, count):
-                    yield asked.entry
+                    yield entry_of[asked.serial]
 
         def run(occasion: tuple[Any, ...], count: int) -> None:
             handler = None
@@ -186,6 +202,17 @@ class Dispatcher:
                 raise
 
         return run
+
+    def _entry(self, handler: Handler) -> _Entry:
+        """What the compiled event unpacks for a handler."""
+        if self.meter is None:
+            return handler.entry
+
+        def call(*args: object) -> object:  # a handler that is silenced stays so
+            return handler.entry[0](*args)
+
+        timed = self.meter.timed(self.event, handler.name, call)
+        return [timed, handler.args, handler]
 
     def _annotate(self, error: BaseException, handler: Handler | None) -> None:
         if handler is not None:
@@ -205,6 +232,7 @@ class Bus:
         self._place = place
         self._dispatchers: dict[str, Dispatcher] = {}
         self._serial = 0
+        self._meter: Meter | None = None
 
     def dispatcher(self, event: str) -> Dispatcher:
         """The one dispatcher of ``event``; it stays the same object for good."""
@@ -212,7 +240,20 @@ class Bus:
         if found is None:
             found = Dispatcher(event, self._owner, self._place)
             self._dispatchers[event] = found
+            if self._meter is not None:
+                found.meter = self._meter
+                found.compile()
         return found
+
+    def measure_with(self, meter: Meter | None) -> None:
+        """Measure each handler from now on; ``None`` ends it.
+
+        It costs nothing afterwards: events are compiled anew.
+        """
+        self._meter = meter
+        for dispatcher in self._dispatchers.values():
+            dispatcher.meter = meter
+            dispatcher.compile()
 
     def add(
         self,

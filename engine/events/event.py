@@ -40,15 +40,21 @@ The whole loop, each event in its place; hook methods beside the events::
                     ITERATION_STARTED             before_val_iter
                     val_step
                     ITERATION_COMPLETED           after_val_iter
+                    safe point: saves, signals, interrupts
                 EPOCH_COMPLETED                   after_val_epoch
                 COMPLETED                         after_val
             save the best
         stop, if that was asked for               TERMINATE
         halt, if that was asked for:
             INTERRUPT                             on_interrupt
+            save, if a signal or the clock asked
+
+    a signal in a validation or a test alone leaves it after its batch:
+        INTERRUPT                                 on_interrupt
 
     an error anywhere reaches the caller, after:
         EXCEPTION_RAISED                          on_exception
+        what can be kept of the run is saved
 
 On the tester the same as on the validator, with ``test`` in the hooks' names.
 Validation that is due by iteration is paid at the iteration's safe point, by epoch at

@@ -4,6 +4,7 @@ from engine.hooks.audit import AuditHook
 from engine.hooks.checkpoint import CheckpointHook
 from engine.hooks.early_stopping import EarlyStoppingHook
 from engine.hooks.ema import EMAHook
+from engine.hooks.empty_cache import EmptyCacheHook
 from engine.hooks.hook import Hook
 from engine.hooks.hook_set import HookRecord, HookSet
 from engine.hooks.iter_timer import IterTimerHook
@@ -13,8 +14,12 @@ from engine.hooks.naive_visualization import NaiveVisualizationHook
 from engine.hooks.nan_guard import NanGuardHook
 from engine.hooks.param_scheduler import ParamSchedulerHook
 from engine.hooks.points import POINTS, Point
+from engine.hooks.profiler import ProfilerHook
+from engine.hooks.progress_bar import ProgressBarHook
 from engine.hooks.runtime_info import RuntimeInfoHook
 from engine.hooks.sampler_seed import DistSamplerSeedHook
+from engine.hooks.sync_buffers import SyncBuffersHook
+from engine.hooks.timeline import TimelineHook
 from engine.hooks.translate import HookNameWarning
 
 __all__ = [
@@ -24,6 +29,7 @@ __all__ = [
     "DistSamplerSeedHook",
     "EMAHook",
     "EarlyStoppingHook",
+    "EmptyCacheHook",
     "Hook",
     "HookNameWarning",
     "HookRecord",
@@ -35,5 +41,9 @@ __all__ = [
     "NanGuardHook",
     "ParamSchedulerHook",
     "Point",
+    "ProfilerHook",
+    "ProgressBarHook",
     "RuntimeInfoHook",
+    "SyncBuffersHook",
+    "TimelineHook",
 ]

@@ -55,7 +55,9 @@ def find_rules(
     given = [rule] if isinstance(rule, str) else rule
     if given is None:
         return {
-            name: rule_by_name(name, greater, less) for name in names if name != "auto"
+            name: rule_by_name(name, greater, less, asks="CheckpointHook")
+            for name in names
+            if name != "auto"
         }
     if len(given) != len(names) or not {*given} <= {"greater", "less"}:
         message = (
@@ -66,8 +68,16 @@ def find_rules(
     return dict(zip(names, given, strict=True))
 
 
-def rule_by_name(name: str, greater: Sequence[str], less: Sequence[str]) -> str:
+def rule_by_name(
+    name: str, greater: Sequence[str], less: Sequence[str], *, asks: str
+) -> str:
     """``"greater"`` or ``"less"``, by a part of the metric's name.
+
+    Args:
+        name: The metric.
+        greater: Parts of names for which greater is better; looked for first.
+        less: Parts of names for which less is better.
+        asks: Who wants to know, for the message.
 
     Raises:
         ConfigError: No part of it is known.
@@ -77,7 +87,7 @@ def rule_by_name(name: str, greater: Sequence[str], less: Sequence[str]) -> str:
         if any(key.lower() in lowered for key in keys):
             return rule
     message = (
-        f"CheckpointHook: whether a greater {name!r} is better cannot be told from "
+        f"{asks}: whether a greater {name!r} is better cannot be told from "
         "its name; give rule='greater' or rule='less'"
     )
     raise ConfigError(message)

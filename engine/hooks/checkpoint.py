@@ -17,14 +17,15 @@ from engine.checkpoint import (
     place,
     publish,
 )
-from engine.errors import ConfigError, SerializationError
+from engine.errors import ConfigError
 from engine.evaluator import get_metric_value
 from engine.events import Events, Priority
 from engine.hooks.best import GREATER, LESS, find_rules, is_better
+from engine.hooks.disk_room import RoomCheck
 from engine.hooks.hook import Hook
 from engine.hooks.saving import Save, pointer_text
 from engine.registry import HOOKS
-from engine.state import Due, DueKind, Phase, RunContext
+from engine.state import Due, DueKind, Phase, RunContext, check_format
 
 if TYPE_CHECKING:
     import os
@@ -47,7 +48,8 @@ class CheckpointHook(Hook):
     on. An error in it is raised at the next safe point; the end of the run, an
     interrupt and an error wait for it.
 
-    It deletes only files that this run wrote.
+    It deletes only files that this run wrote. After the first optimizer step it tells
+    how much disk its files will need, and warns if less is free.
 
     Args:
         interval: Epochs (or iterations) between two saves; below 1: none.
@@ -85,7 +87,15 @@ class CheckpointHook(Hook):
 
     priority: ClassVar[Priority] = Priority.VERY_LOW
     transient: ClassVar[frozenset[str]] = frozenset(
-        {"_last_save", "_opened", "_host", "_reports", "_watching", "_warned"}
+        {
+            "_last_save",
+            "_opened",
+            "_host",
+            "_reports",
+            "_watching",
+            "_warned",
+            "_room",
+        }
     )
 
     def __init__(
@@ -159,6 +169,7 @@ class CheckpointHook(Hook):
         self._reports: list[Save] = []
         self._watching: Handle | None = None
         self._warned = False
+        self._room = RoomCheck(self)
 
     def before_train(self, runner: RunContext) -> None:
         """Find out now whether checkpoints can be written, not after an epoch.
@@ -167,6 +178,7 @@ class CheckpointHook(Hook):
             CheckpointError: The folder cannot be written.
         """
         self.store(runner).prove()
+        self._room.start(runner)
         self._last_save = self._clock()
         if self.freeze_interval != 0:
             runner.trainer.rescue.freeze_each(self.freeze_interval)
@@ -334,6 +346,8 @@ class CheckpointHook(Hook):
         Raises:
             CheckpointError: It could not be written.
         """
+        if not self._reports:
+            return  # none; an evaluation alone has no writer
         if self._watching is not None:
             self._watching.remove()
             self._watching = None
@@ -344,8 +358,9 @@ class CheckpointHook(Hook):
 
     def _finish_whole(self, runner: RunContext) -> None:
         """The same at a safe point: if that save failed, the state there is kept."""
-        with runner.trainer.rescue.paying():
-            self._finish(runner)
+        if self._reports:
+            with runner.trainer.rescue.paying():
+                self._finish(runner)
 
     def _report(self, runner: RunContext) -> None:
         """Log what was written: not in the thread, so that lines keep their order."""
@@ -425,6 +440,16 @@ class CheckpointHook(Hook):
     # -- memory -------------------------------------------------------------------
 
     @property
+    def saved_names(self) -> Sequence[str]:
+        """The interval's files that are kept, oldest first."""
+        return tuple(self._saved)
+
+    @property
+    def monitored_count(self) -> int:
+        """How many metrics' best checkpoints are kept."""
+        return len(self._monitored)
+
+    @property
     def best_scores(self) -> Mapping[str, float]:
         """The best value so far of each monitored metric."""
         return dict(self._best_scores)
@@ -455,15 +480,9 @@ class CheckpointHook(Hook):
         Raises:
             SerializationError: The format or the keys are not ours.
         """
-        expected = set(self.state_dict())
         if state_dict.get("format") == 1:
             state_dict = {**state_dict, "format": 2, "stale": []}
-        if set(state_dict) != expected or state_dict["format"] != 2:  # noqa: PLR2004  # the format
-            message = (
-                f"CheckpointHook: expected state of format 2 with {sorted(expected)}, "
-                f"found format {state_dict.get('format')!r} with {sorted(state_dict)}"
-            )
-            raise SerializationError(message)
+        check_format("CheckpointHook", state_dict, self.state_dict())
         self._saved = list(state_dict["saved"])
         self._stale = list(state_dict["stale"])
         self._left_over = list(self._stale)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from engine.errors import ConfigError, MetricError, SerializationError, did_you_mean
+from engine.errors import ConfigError, MetricError, did_you_mean
 from engine.events import Priority
+from engine.hooks.best import GREATER, LESS, rule_by_name
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
-from engine.state import Phase, RunContext
+from engine.state import Phase, RunContext, check_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,15 +18,6 @@ if TYPE_CHECKING:
     from engine.typing import Plain
 
 __all__ = ["EarlyStoppingHook"]
-
-# Parts of names for which greater, or less, is better; the first are looked for first.
-_BY_NAME = {
-    "greater": (
-        *("acc", "top", "AR@", "auc", "precision"),
-        *("mAP", "mDice", "mIoU", "mAcc", "aAcc"),
-    ),
-    "less": ("loss",),
-}
 
 
 @HOOKS.register_module()
@@ -64,7 +56,7 @@ class EarlyStoppingHook(Hook):
         patience: int = 5,
         stopping_threshold: float | None = None,
     ) -> None:
-        if rule not in (None, *_BY_NAME):
+        if rule not in (None, "greater", "less"):
             message = (
                 f"EarlyStoppingHook: rule={rule!r}: give 'greater' or 'less', or leave "
                 "it out to go by the metric's name"
@@ -77,7 +69,9 @@ class EarlyStoppingHook(Hook):
             )
             raise ConfigError(message)
         self.monitor = monitor
-        self.rule = _rule_of(monitor) if rule is None else rule
+        if rule is None:
+            rule = rule_by_name(monitor, GREATER, LESS, asks="EarlyStoppingHook")
+        self.rule = rule
         self.min_delta = min_delta
         self.strict = strict
         self.check_finite = check_finite
@@ -166,25 +160,7 @@ class EarlyStoppingHook(Hook):
         Raises:
             SerializationError: The format or the keys are not ours.
         """
-        expected = set(self.state_dict())
-        if set(state_dict) != expected or state_dict["format"] != 1:
-            message = (
-                f"EarlyStoppingHook: expected state of format 1 with "
-                f"{sorted(expected)}, found format {state_dict.get('format')!r} with "
-                f"{sorted(state_dict)}"
-            )
-            raise SerializationError(message)
+        check_format("EarlyStoppingHook", state_dict, self.state_dict())
         if state_dict["monitor"] == self.monitor:
             self.wait_count = int(state_dict["wait_count"])
             self.best_score = float(state_dict["best_score"])
-
-
-def _rule_of(name: str) -> str:
-    for rule, keys in _BY_NAME.items():
-        if any(key.lower() in name.lower() for key in keys):
-            return rule
-    message = (
-        f"EarlyStoppingHook: whether a greater {name!r} is better cannot be told from "
-        "its name; give rule='greater' or rule='less'"
-    )
-    raise ConfigError(message)

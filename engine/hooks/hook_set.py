@@ -8,6 +8,7 @@ from attrs import frozen
 
 from engine.errors import HookError
 from engine.events import Bus, Handle, Priority, describe_priority, get_priority
+from engine.hooks.checkpoint import CheckpointHook
 from engine.hooks.hook import Hook
 from engine.hooks.memory import changed, remembered
 from engine.hooks.points import POINTS
@@ -102,6 +103,14 @@ class HookSet:
         self._handles.clear()
         records, self._records = self._records, []
         return records
+
+    def backend_args(self) -> Mapping[str, Any] | None:
+        """What finds the URL that this run saves under, for a resume from it."""
+        for record in self._records:
+            hook = record.hook
+            if isinstance(hook, CheckpointHook) and hook.out_dir and hook.backend_args:
+                return hook.backend_args
+        return None
 
     def _unique(self, wanted: str) -> str:
         taken = {record.name for record in self._records}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import random
+import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -32,19 +33,22 @@ __all__ = ["LedgerHook"]
 _BLOCK = 256  # records that are held back until they are written
 _RARELY = 32  # iterations between two looks at generators that are dear to look at
 _LEAVES = 4  # tensors of a batch that are looked at
-_PLACES = 64  # numbers of each that are
+_PLACES = 256  # bytes of each that are, where it has twice as many
 _HEAD = 64  # bytes of a generator's state: its place and some words
 _MERSENNE_WORDS = 624 * 4  # bytes; NumPy has the place behind them
-_NUMPY_HAS = (torch.float32, torch.float64, torch.float16)
+_FLAT = (tuple, list)
+_TORCH = torch.default_generator
+_crc32 = zlib.crc32
+_MEMORY = ctypes.c_char * sys.maxsize  # seen from an address on; nothing is copied
 
 
 @HOOKS.register_module()
 class LedgerHook(Hook):
     """Writes a fingerprint of each training iteration into the run's log folder.
 
-    A record has a checksum of the batch (of up to 64 numbers of each of its first 4
-    tensors on the host), the learning rate, the loss to the bit, and a checksum of
-    torch's and NumPy's global generators (each 32nd iteration python's and the
+    A record has a checksum of the batch (of up to 512 bytes, spread over each of its
+    first 4 tensors on the host), the learning rate, the loss to the bit, and a checksum
+    of torch's and NumPy's global generators (each 32nd iteration python's and the
     devices' too). ``engine diff-runs`` finds the first iteration in which two runs
     part. Nothing waits for a device but the writing of a block of 256 records.
 
@@ -116,25 +120,26 @@ class LedgerHook(Hook):
         """Note the iteration."""
         done = runner.state.progress.iteration
         rate = self._groups[0]["lr"] if self._groups else math.nan
-        self._rows.append((done, _samples(data_batch), self._generators(done), rate))
+        rows = self._rows
+        rows.append((done, _samples(data_batch), self._generators(done), rate))
         self._losses.append(_loss(outputs))
-        if len(self._rows) >= _BLOCK:
+        if len(rows) >= _BLOCK:
             self._write()
 
     def _generators(self, done: int) -> int:
         # A Mersenne Twister replaces all its words at once: its place among them and
         # some of them tell any two states apart that a run comes by.
-        found = zlib.crc32(_head(torch.default_generator))
+        found = _crc32(_head(_TORCH))
         if self._numpy is not None:
-            found = zlib.crc32(self._numpy[1], found)
+            found = _crc32(self._numpy[1], found)
         if done % _RARELY == 0:
             # Numbers hash alike in every process; its other two parts say nothing new.
-            found = zlib.crc32(_bytes_of(hash(random.getstate()[1])), found)
+            found = _crc32(_bytes_of(hash(random.getstate()[1])), found)
             if self._numpy is None:
-                found = zlib.crc32(repr(np.random.get_state()).encode(), found)
+                found = _crc32(repr(np.random.get_state()).encode(), found)
             if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it out
                 for generator in torch.cuda.default_generators:
-                    found = zlib.crc32(_head(generator), found)
+                    found = _crc32(_head(generator), found)
         return found
 
     # -- when the block is written -------------------------------------------------
@@ -180,16 +185,50 @@ class LedgerHook(Hook):
 
 
 def _samples(batch: Any) -> int:
-    """A checksum of a batch, by some numbers of its first tensors on the host."""
+    """A checksum of a batch, by some bytes of its first tensors on the host."""
     found = 0
-    for leaf in islice(_leaves(batch), _LEAVES):
-        if isinstance(leaf, Tensor):
-            flat = _as_array(leaf).reshape(-1)
-            step = flat.size // _PLACES
-            found = zlib.crc32((flat[::step] if step > 1 else flat).tobytes(), found)
+    if type(batch) in _FLAT and len(batch) <= _LEAVES:
+        # As most batches are: told apart without a generator for each level.
+        for leaf in batch:
+            if type(leaf) is not Tensor:
+                break
+            found = _crc32(_some(leaf), found)
         else:
-            found = zlib.crc32(repr(leaf).encode(), found)
+            return found
+        found = 0
+    for leaf in islice(_leaves(batch), _LEAVES):
+        told = _some(leaf) if isinstance(leaf, Tensor) else repr(leaf).encode()
+        found = _crc32(told, found)
     return found
+
+
+def _some(tensor: Tensor) -> Any:
+    """Bytes spread over a tensor on the host; none of one on a device.
+
+    They are read where they lie: an array or a view costs more than the looking.
+    """
+    if not tensor.is_cpu or tensor.layout is not torch.strided:
+        return b""
+    size = tensor.nbytes
+    if not size:
+        return b""
+    # An odd step sees low bytes and high ones, whatever the type.
+    step = size // _PLACES | 1 if size > 2 * _PLACES else 1
+    if tensor.is_contiguous():
+        return _MEMORY.from_address(tensor.data_ptr())[:size:step]
+    return _some_of_scattered(tensor, step)
+
+
+def _some_of_scattered(tensor: Tensor, step: int) -> bytes:
+    """The same bytes of a tensor that lies in another order; it is not copied.
+
+    Samples are laid out otherwise by a worker than by the main process, for one.
+    """
+    places = torch.arange(0, tensor.nbytes, step)
+    width = tensor.element_size()
+    taken = torch.take(tensor.detach(), places // width).view(torch.uint8)
+    chosen = taken.view(-1, width).gather(1, (places % width).view(-1, 1))
+    return chosen.numpy().tobytes()
 
 
 def _leaves(batch: Any) -> Iterator[Any]:
@@ -213,23 +252,14 @@ def _leaves(batch: Any) -> Iterator[Any]:
         yield batch
 
 
-def _head(generator: torch.Generator) -> Any:
-    return generator.get_state().numpy()[:_HEAD]
+def _head(generator: torch.Generator) -> bytes:
+    state = generator.get_state()  # alive until its memory has been read
+    head: bytes = _MEMORY.from_address(state.data_ptr())[:_HEAD]  # type: ignore[assignment]  # typeshed: a list
+    return head
 
 
 def _bytes_of(number: int) -> bytes:
     return number.to_bytes(8, "little", signed=True)
-
-
-def _as_array(tensor: Tensor) -> Any:
-    """A tensor on the host as an array that shares its memory, if it can."""
-    tensor = tensor.detach()
-    kind = tensor.dtype
-    if kind.is_complex:
-        tensor = tensor.resolve_conj()
-    elif kind.is_floating_point and kind not in _NUMPY_HAS:
-        tensor = tensor.reshape(-1).view(torch.uint8)
-    return tensor.numpy()
 
 
 def _first_groups(optimizer: Any) -> Iterator[dict[str, Any]]:

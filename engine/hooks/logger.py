@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.errors import ConfigError
 from engine.events import Priority
 from engine.hooks.hook import Hook
+from engine.hooks.log_files import LogKeeper
+from engine.logging import close_logger
 from engine.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LoggerHook"]
 
+_TIMES = ("time", "data_time")
+
 
 @HOOKS.register_module()
 class LoggerHook(Hook):
@@ -26,20 +31,32 @@ class LoggerHook(Hook):
         interval: Iterations between two lines, at least 1.
         ignore_last: Leave out the remainder at the end of an epoch.
         interval_exp_name: Iterations between two reminders of the experiment's name.
+        out_dir: Where log files are copied when the run ends or is interrupted, a path
+            or a URL that fsspec knows: into a folder named as the work dir, with the
+            log folder in it. ``None``: nowhere.
+        out_suffix: Ends of the names of files that are copied.
+        keep_local: Whether they stay in the work dir once the run has ended well.
         log_metric_by_epoch: Whether metrics' step is the epoch, or the iteration.
+        backend_args: For the file system of ``out_dir``, as fsspec takes them.
 
     Raises:
-        ConfigError: An interval is no whole number of at least 1.
+        ConfigError: An interval is no whole number of at least 1, or ``out_dir`` has no
+            file system.
     """
 
     priority: ClassVar[Priority] = Priority.BELOW_NORMAL
+    transient: ClassVar[frozenset[str]] = frozenset({"newest"})
 
     def __init__(
         self,
         interval: int = 10,
         ignore_last: bool = True,
         interval_exp_name: int = 1000,
+        out_dir: str | os.PathLike[str] | None = None,
+        out_suffix: Sequence[str] | str = (".json", ".jsonl", ".log", ".py", "yaml"),
+        keep_local: bool = True,
         log_metric_by_epoch: bool = True,
+        backend_args: Mapping[str, Any] | None = None,
     ) -> None:
         for name, value in (
             ("interval", interval),
@@ -54,6 +71,15 @@ class LoggerHook(Hook):
         self.ignore_last = ignore_last
         self.interval_exp_name = interval_exp_name
         self.log_metric_by_epoch = log_metric_by_epoch
+        self.keep_local = keep_local
+        suffixes = [out_suffix] if isinstance(out_suffix, str) else out_suffix
+        self._keeper = (
+            None
+            if out_dir is None
+            else LogKeeper(os.fspath(out_dir), suffixes, backend_args)
+        )
+        self.newest: dict[str, Mapping[str, Any]] = {}
+        """Values of the newest ``train`` line and of the newest ``metrics``."""
 
     def before_train(self, runner: RunContext) -> None:
         """Let the visualizer's backends reach their services, before any work."""
@@ -80,7 +106,13 @@ class LoggerHook(Hook):
             if name is not None:
                 runner.logger.info("experiment", line=f"Exp name: {name}", name=name)
         tag, line = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
-        runner.logger.info("train", line=line, **tag)
+        self.newest["train"] = tag
+        # For the report alone: a metrics file holds scalars of the run, not of today.
+        spent = getattr(getattr(runner, "trainer", None), "spent", None)
+        told = {}
+        if spent is not None:
+            told = {"time_spent": spent.describe(runner.state.progress)}
+        runner.logger.info("train", line=line, **{**told, **tag})
         runner.visualizer.add_scalars(tag, step=iteration)
 
     def after_val_iter(
@@ -117,7 +149,11 @@ class LoggerHook(Hook):
         )
         by_epoch = self.log_metric_by_epoch and runner.state.limits.max_iters is None
         step = runner.epoch if by_epoch else runner.iter
-        runner.logger.info("val_metrics", line=line, step=step, **tag)
+        self.newest["metrics"] = {
+            name: value for name, value in tag.items() if name not in _TIMES
+        }
+        place = {"step": step, "iter": runner.iter}
+        runner.logger.info("val_metrics", line=line, **{**tag, **place})
         runner.visualizer.add_scalars(tag, step=step)
 
     def after_test_epoch(
@@ -131,13 +167,40 @@ class LoggerHook(Hook):
         runner.visualizer.add_scalars(tag, step=runner.iter)
 
     def after_run(self, runner: RunContext) -> None:
-        """Let the visualizer's backends finish their files."""
+        """Let the visualizer's backends finish their files, and copy those."""
         runner.visualizer.close()
+        self._copy(runner, move=not self.keep_local)
 
     def on_exception(self, runner: RunContext, error: BaseException) -> None:
         """Let them finish their files, also when the run fails."""
         runner.visualizer.close()
+        self._copy(runner)
 
     def on_interrupt(self, runner: RunContext, signal: int | None) -> None:
         """Let them finish their files: whoever goes on may be another process."""
         runner.visualizer.close()
+        self._copy(runner)
+
+    def _copy(self, runner: RunContext, *, move: bool = False) -> None:
+        if self._keeper is None or runner.rank:
+            return
+        if move:
+            close_logger(runner.logger)  # what comes later begins a file of its own
+        try:
+            copies = self._keeper.copy(
+                runner.log_dir, runner.work_dir.resolve().name, move=move
+            )
+        except OSError as error:  # no reason to lose the run: they are still here
+            runner.logger.warning(
+                "logs_not_copied",
+                line=f"The log files could not be copied to {self._keeper.out_dir} and "
+                f"are still in {runner.log_dir}: {error}",
+                out_dir=self._keeper.out_dir,
+                error=str(error),
+            )
+        else:
+            runner.logger.info(
+                "logs_copied",
+                line=f"{len(copies)} log files are copied to {self._keeper.out_dir}",
+                copies=copies,
+            )

@@ -11,11 +11,11 @@ from attrs import frozen
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from engine.errors import ConfigError, NonFiniteError, SerializationError
+from engine.errors import ConfigError, NonFiniteError
 from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
-from engine.state import DueKind, Phase, RunContext
+from engine.state import DueKind, Phase, RunContext, check_format
 
 if TYPE_CHECKING:
     from engine.state import Due
@@ -51,8 +51,8 @@ class NanGuardHook(Hook):
             ``"skip"``: the optimizer does not step, and the model's buffers are as they
             were before the bad window; this waits for the device at each step.
             ``"rollback"``: the run goes back to the newest checkpoint and leaves the
-            bad batch out (with a bad gradient: those of its accumulation window); that
-            is part of the run's state.
+            bad batch out (with a bad gradient: those of its accumulation window that
+            the checkpoint does not have); that is part of the run's state.
         interval: Iterations between two readings, at least 1.
         max_rollbacks: How often a run may go back before it is an error.
         max_skips: How many steps in a row may be left out before it is an error.
@@ -116,7 +116,9 @@ class NanGuardHook(Hook):
                     "one of your own cannot be led back. Use 'skip' or 'stop'."
                 )
                 raise ConfigError(message)
-            if not runner.state.started or runner.trainer.rescue.file.newest is None:
+            store = runner.trainer.rescue.file.store
+            done = runner.state.iteration
+            if not store.of_run(runner.trainer.run_id, up_to=done):
                 runner.owe(DueKind.SAVE, self)
 
     def pay(self, runner: RunContext, due: Due) -> None:
@@ -138,11 +140,7 @@ class NanGuardHook(Hook):
         Raises:
             NonFiniteError: Too many steps in a row were bad.
         """
-        bad = _not_finite(
-            parameter.grad
-            for parameter in _parameters(runner)
-            if parameter.grad is not None
-        )
+        bad = _not_finite(_gradients(runner))
         if self.policy != "skip":
             if bad is not None and self._gradient_is_bad is not None:
                 bad = bad | self._gradient_is_bad  # several optimizers
@@ -226,6 +224,8 @@ class NanGuardHook(Hook):
             NonFiniteError: It is.
         """
         self._read(runner)
+        if self.policy != "skip":
+            self._read_open_window(runner)
 
     def after_train(self, runner: RunContext) -> None:
         """The last iterations count too.
@@ -253,15 +253,27 @@ class NanGuardHook(Hook):
         for one, bad in zip(
             seen, torch.stack([losses, gradients], 1).tolist(), strict=True
         ):
-            if any(bad):
-                self._act(runner, one, loss_is_bad=bad[0])
+            # A bad loss is its own batch's; a bad gradient any of its window's.
+            if bad[0]:
+                self._act(runner, one.iteration, "the loss", [one.batch])
+            elif bad[1]:
+                self._act(runner, one.iteration, "a gradient", one.window)
 
-    def _act(self, runner: RunContext, seen: _Seen, *, loss_is_bad: bool) -> None:
-        what = "the loss" if loss_is_bad else "a gradient"
-        # A bad loss is its own batch's; a bad gradient any of its window's.
-        batches = [seen.batch] if loss_is_bad else seen.window
+    def _read_open_window(self, runner: RunContext) -> None:
+        """Look at the gradients that an open accumulation window has so far."""
+        scaler = getattr(runner.trainer.parts.optimizer, "loss_scaler", None)
+        if not self._window or (scaler is not None and scaler.is_enabled()):
+            return  # scaled ones may overflow, and the scaler sees to that
+        bad = _not_finite(_gradients(runner))
+        if bad is not None and bad.item():
+            done = runner.state.iteration - 1
+            self._act(runner, done, "a gradient", list(self._window))
+
+    def _act(
+        self, runner: RunContext, iteration: int, what: str, batches: list[list[int]]
+    ) -> None:
         told = (
-            f"{what} is not finite in iteration {seen.iteration} "
+            f"{what} is not finite in iteration {iteration} "
             f"((pass, batch): {[tuple(one) for one in batches]})"
         )
         ruined = runner.state.phase is Phase.FAILED
@@ -279,7 +291,7 @@ class NanGuardHook(Hook):
             )
             raise NonFiniteError(message)
         runner.trainer.roll_back(
-            [tuple(one) for one in batches], before=seen.iteration, reason=told
+            [tuple(one) for one in batches], before=iteration, reason=told
         )
 
     # -- memory --------------------------------------------------------------------
@@ -300,13 +312,7 @@ class NanGuardHook(Hook):
         Raises:
             SerializationError: The format or the keys are not ours.
         """
-        expected = set(self.state_dict())
-        if set(state_dict) != expected or state_dict["format"] != 1:
-            message = (
-                f"NanGuardHook: expected state of format 1 with {sorted(expected)}, "
-                f"found format {state_dict.get('format')!r} with {sorted(state_dict)}"
-            )
-            raise SerializationError(message)
+        check_format("NanGuardHook", state_dict, self.state_dict())
         self.skipped = int(state_dict["skipped"])
         self._in_a_row = int(state_dict["in_a_row"])
         self._window = [list(batch) for batch in state_dict["window"]]
@@ -323,12 +329,17 @@ def _parameters(runner: RunContext) -> list[Any]:
     ]
 
 
+def _gradients(runner: RunContext) -> list[Tensor]:
+    found = (parameter.grad for parameter in _parameters(runner))
+    return [one for one in found if one is not None]
+
+
 def _buffers(runner: RunContext) -> list[Tensor]:
     model = runner.trainer.parts.model
     return [] if model is None else list(model.buffers())
 
 
-def _not_finite(tensors: Any) -> Tensor | None:
+def _not_finite(tensors: list[Tensor]) -> Tensor | None:
     """Whether any of them holds nan or inf: a tensor of shape () on their device."""
     dense = [one.coalesce().values() if one.is_sparse else one for one in tensors]
     if not dense:

@@ -95,3 +95,8 @@ class Clock:
         evaluator.state.max_epochs = 1
         evaluator.state.max_iters = None
         evaluator._init_iter = 0
+
+    def go_on_evaluating(self, evaluator: Engine, done: int) -> None:
+        """Let an evaluating engine that has begun its pass go on after some batches."""
+        evaluator.state.iteration = done
+        evaluator._init_iter = done

@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from engine.dataset import signals_held
 from engine.errors import HookError
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ class DrivenData:
     def __iter__(self) -> Iterator[Any]:
         if self._ends():
             return
-        for batch in self._feed:
+        with signals_held():  # it may start workers
+            batches = iter(self._feed)
+        for batch in batches:
             yield batch
             if self._ends():
                 return

@@ -8,18 +8,30 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from attrs import frozen
 from ignite.metrics import Metric
 from torch import nn
 
-from engine.dataset import count_samples, data_length, signals_left
+from engine.dataset import (
+    SampleRandomness,
+    check_sample_randomness,
+    count_samples,
+    data_length,
+    signals_left,
+)
 from engine.errors import DataError, MetricError, StateError, a_type
 from engine.events import Priority
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
+from engine.loops.eval_data import EvalData
+from engine.loops.inside import PART, Gathered, put_back, read_place, why_not
 from engine.loops.loop import EventEngine
+from engine.loops.rewind import Rewind
 from engine.loops.stops import Halt, Stops
 from engine.state import (
+    Exactness,
+    PartReport,
     Phase,
     RunState,
     Stream,
@@ -53,6 +65,8 @@ class EvalEngine(Driven, EventEngine):
         mode: ``"val"`` or ``"test"``: which hook methods and phase are its.
         handle_signals: Whether SIGTERM, SIGINT and SIGUSR1 end an evaluation alone
             between two batches; inside training, the trainer's says it.
+        randomness: What random numbers that a dataset draws depend on, as for
+            ``TrainEngine``.
         context: What hooks get as ``runner``; ``None`` makes one.
     """
 
@@ -65,6 +79,7 @@ class EvalEngine(Driven, EventEngine):
         model: nn.Module | None = None,
         mode: Literal["val", "test"] = "val",
         handle_signals: bool = True,
+        randomness: SampleRandomness = "sample",
         context: Any = None,
     ) -> None:
         super().__init__(step, state)
@@ -75,6 +90,15 @@ class EvalEngine(Driven, EventEngine):
         self.model = model
         self._done = 0
         self._samples = 0
+        self._randomness: SampleRandomness = check_sample_randomness(randomness)
+        self._data: EvalData | None = None  # what was evaluated last
+        # Of a validation inside training, which may be left and gone on with.
+        self._nested = False
+        self._began: Any = None
+        self._gathered: Gathered | None = None
+        self._place_to_go_on: Any = None
+        self._again: Rewind | None = None
+        self._paused: list[nn.Module] = []  # modules that train when it is over
         self.evaluator: Any = None
         self._set_metrics({} if metrics is None else metrics)
         name = "validator" if mode == "val" else "tester"
@@ -154,7 +178,7 @@ class EvalEngine(Driven, EventEngine):
         message = (
             "an evaluation is one pass and cannot be interrupted. Call terminate() to "
             "end it without metrics, or the trainer's interrupt() to halt training "
-            "after it."
+            "between two batches of it."
         )
         raise StateError(message)
 
@@ -217,6 +241,8 @@ class EvalEngine(Driven, EventEngine):
         if self.evaluator is not None:
             self.evaluator.reset()
         nested = outer is Phase.TRAINING
+        owed = nested and self.context.trainer.inside.begin()
+        self._open(data, length, goes_on=owed and drive is None)
         if nested:  # for who saves from inside
             self.context.outer_randomness = capture_randomness()
         try:
@@ -234,6 +260,35 @@ class EvalEngine(Driven, EventEngine):
             _refuse_empty(data)
         state.move(outer)
 
+    def _open(self, data: Iterable[Any], length: int | None, *, goes_on: bool) -> None:
+        """Get the data ready, and find out whether a validation was left in it."""
+        seed = derive_seed(self.run_state.seed, _STREAMS[self.mode])
+        self._nested, self._place_to_go_on, self._again = goes_on, None, None
+        self._gathered = None
+        if self._data is None or self._data.data is not data or self._data.seed != seed:
+            self._data = EvalData(data, seed, self._randomness)
+        if not goes_on:
+            return
+        trainer = self.context.trainer
+        place = trainer.inside.place
+        if place is None:
+            return
+        kinds = Gathered(self.evaluator, self.bus).kinds
+        why = why_not(place, length, self._data, kinds)
+        if why:
+            why = f"it begins again whole, though hooks have seen its begin: {why}"
+            trainer.report_validation([PartReport(PART, Exactness.BEST_EFFORT, why)])
+            trainer.inside.done()
+            return
+        trainer.report_validation(self._data.report())
+        self._place_to_go_on = place
+        self._again = Rewind(self.run_state, trainer.parts, self.context.hook_set)
+
+    def release(self) -> None:
+        """Let loader workers that wait for another evaluation go."""
+        if self._data is not None:
+            self._data.close()
+
     def _turn_once(
         self,
         data: Iterable[Any],
@@ -244,7 +299,7 @@ class EvalEngine(Driven, EventEngine):
         with (
             fence(),
             torch.no_grad(),
-            evaluation_mode(self.model),
+            evaluation_mode(self.model) as self._paused,
             signals_left(data),
         ):
             seed_everything(
@@ -261,10 +316,12 @@ class EvalEngine(Driven, EventEngine):
         self, drive: Callable[[DrivenData], Any], data: Any, length: int | None
     ) -> None:
         """Let a loop of the user's drive this pass."""
+        assert self._data is not None
         self.should_terminate = False
         self.driving = True
         try:
-            metrics = drive(DrivenData(data, data, ends=lambda: self._ends(length)))
+            feed = _Whole(self._data, self.run_state.iteration)
+            metrics = drive(DrivenData(feed, data, ends=lambda: self._ends(length)))
         except Leave:
             metrics = None
         finally:
@@ -312,6 +369,65 @@ class EvalEngine(Driven, EventEngine):
             self.state.metrics = dict(metrics)
         self._run_handlers("EPOCH_COMPLETED", self.state.metrics)
 
+    # -- between two batches -----------------------------------------------------
+
+    def _setup_dataloader_iter(self) -> None:
+        # Ignite's loop calls this when the handlers of the begin have run.
+        assert self._data is not None
+        number = self.run_state.iteration
+        place, self._place_to_go_on = self._place_to_go_on, None
+        if place is None:
+            if self._nested:
+                self._gathered = Gathered(self.evaluator, self.bus)
+            self._dataloader_iter, self._began = self._data.begin(number)
+            return
+        assert self._again is not None
+        self._again.put_back()  # what those handlers noted was noted then
+        self._again = None
+        self._done, self._samples = place["batches"], place["samples"]
+        Clock(self.run_state).go_on_evaluating(self, self._done)
+        self._began = place["began"]
+        self._dataloader_iter = self._data.go_on(number, self._done, self._began)
+        self._gathered = Gathered(self.evaluator, self.bus)
+        put_back(place, self._gathered)
+
+    def read_place(self) -> dict[str, Any]:
+        """Where a validation inside training is between two of its batches.
+
+        Raises:
+            MetricError: A metric cannot give its state.
+        """
+        assert self._data is not None
+        assert self._gathered is not None
+        return read_place(
+            batches=self._done,
+            samples=self._samples,
+            length=self.state.epoch_length,
+            data=self._data,
+            began=self._began,
+            gathered=self._gathered,
+        )
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """While the body runs, the model trains; what it draws, nobody sees."""
+        with fence():
+            for module in self._paused:
+                module.training = True
+            try:
+                yield
+            finally:
+                for module in self._paused:
+                    module.training = False
+
+    def _between_batches(self) -> None:
+        """Stop here if that was asked for; inside training, save what is owed."""
+        if not self._nested:
+            if self.context.stops.leaves:
+                raise Halt
+        elif self._done != self.state.epoch_length:  # else it is over in a moment
+            self.context.trainer.between_batches(self)
+
     # -- events ------------------------------------------------------------------
 
     def _place(self) -> str:
@@ -353,8 +469,7 @@ class EvalEngine(Driven, EventEngine):
         run = self.bus.dispatcher("ITERATION_COMPLETED").run
         if run is not None:
             run((self.context, index, batch, output), self._done)
-        if self.context.stops.leaves:
-            raise Halt
+        self._between_batches()
 
     def _done_so_far(self) -> str:
         return f"after {self._done} batches of a {self.mode}"
@@ -373,6 +488,17 @@ class EvalEngine(Driven, EventEngine):
         if complete and hasattr(dataset, "__len__"):
             return len(dataset)  # type: ignore[arg-type]  # asked just now
         return self._samples
+
+
+@frozen
+class _Whole:
+    """An evaluation's data from its start, for who iterates it himself."""
+
+    data: EvalData
+    number: int
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.data.begin(self.number)[0]
 
 
 def _length(data: Any, epoch_length: int | None) -> int | None:
@@ -403,15 +529,19 @@ def _refuse_empty(data: Any) -> None:
 
 
 @contextmanager
-def evaluation_mode(model: nn.Module | None) -> Iterator[None]:
-    """Put a model into evaluation mode, and each of its modules back afterwards."""
+def evaluation_mode(model: nn.Module | None) -> Iterator[list[nn.Module]]:
+    """Put a model into evaluation mode, and each of its modules back afterwards.
+
+    Yields:
+        The modules that were training.
+    """
     if model is None:
-        yield
+        yield []
         return
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        yield
+        yield training
     finally:
         for module in training:
             module.training = True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine, State
 
+from engine.dataset import signals_held
 from engine.events import Events
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class InnerLoop(Engine, ABC):
     @abstractmethod
     def _on_iteration_completed(self) -> None:
         """The step is done: count it, run the handlers."""
+
+    def _setup_dataloader_iter(self) -> None:
+        with signals_held():  # it may start workers
+            super()._setup_dataloader_iter()
 
     def _restart_data(self) -> None:
         """The data has no more, the epoch goes on: begin another pass over it."""

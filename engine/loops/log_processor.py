@@ -7,14 +7,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError
+from engine.loops.custom_log import read_custom_cfg
 from engine.registry import LOG_PROCESSORS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from engine.state import RunContext
 
 __all__ = ["LogProcessor"]
 
 _TIMES = ("time", "data_time")
+_LONG = 80  # characters
 
 
 @LOG_PROCESSORS.register_module()
@@ -24,19 +28,27 @@ class LogProcessor:
     Args:
         window_size: Iterations that a smoothed value covers, at least 1.
         by_epoch: Whether lines count epochs, or iterations.
+        custom_cfg: Other statistics, a list of mappings: of the scalar ``data_src``
+            the statistic ``method_name`` (``mean``, ``min``, ``max``, ``current``, or
+            one that was registered with ``HistoryBuffer``) over ``window_size``
+            values, those of the ``"epoch"``, or all (``"global"``). It has a column of
+            its own called ``log_name``, or takes the place of the scalar's.
         num_digits: Digits after the point, at least 0.
+        log_with_hierarchy: Whether scalars are named with their mode, ``train/loss``.
         mean_pattern: Regular expression; scalars whose name it matches are smoothed,
             others show their newest value.
 
     Raises:
-        ConfigError: A number is out of range.
+        ConfigError: A number is out of range, or ``custom_cfg`` is wrong.
     """
 
     def __init__(
         self,
         window_size: int = 10,
         by_epoch: bool = True,
+        custom_cfg: Sequence[Mapping[str, Any]] | None = None,
         num_digits: int = 4,
+        log_with_hierarchy: bool = False,
         mean_pattern: str = r".*(loss|time|data_time|grad_norm).*",
     ) -> None:
         for name, value, low in (
@@ -52,7 +64,9 @@ class LogProcessor:
         self.window_size = window_size
         self.by_epoch = by_epoch
         self.num_digits = num_digits
+        self.log_with_hierarchy = log_with_hierarchy
         self.mean_pattern = re.compile(mean_pattern)
+        self.custom_cfg = read_custom_cfg(custom_cfg, by_epoch=by_epoch)
         self._smoothed: dict[str, bool] = {}
 
     def get_log_after_iter(
@@ -66,23 +80,30 @@ class LogProcessor:
             mode: ``train``, ``val`` or ``test``.
 
         Returns:
-            Smoothed scalars by name (without the mode), with ``epoch`` and ``iter`` in
-            training; and the line.
+            Smoothed scalars by name, in training with ``iter`` and, in lines that count
+            epochs, ``epoch``; and the line.
         """
-        window = min(self.window_size, batch_idx + 1)
-        values = self._collect(runner, mode, window)
+        values = self._collect(runner, mode, self.window_size)
+        self._add_custom(values, runner, mode, batch_idx)
         # Always in this order, whichever hook recorded first.
         times = {key: values.pop(key) for key in _TIMES if key in values}
         values = times | values
         head = self._head(runner, batch_idx + 1, mode)
         eta = self._eta(runner, batch_idx, mode, values)
         line = self._line(head, values, eta)
+        values = self._tag(values, mode)
         if mode == "train":
-            values = {**values, "epoch": runner.epoch + 1, "iter": runner.iter + 1}
+            if self.by_epoch:
+                values["epoch"] = runner.epoch + 1
+            values["iter"] = runner.iter + 1
         return values, line
 
     def get_log_after_epoch(
-        self, runner: RunContext, batch_idx: int, mode: str
+        self,
+        runner: RunContext,
+        batch_idx: int,
+        mode: str,
+        with_non_scalar: bool = False,
     ) -> tuple[dict[str, Any], str]:
         """Scalars and a line after a validation or a test.
 
@@ -90,17 +111,27 @@ class LogProcessor:
             runner: The run.
             batch_idx: Batches it had.
             mode: ``val`` or ``test``.
+            with_non_scalar: Whether metrics that are no numbers are among those that
+                are returned; the line shows them anyway.
 
         Returns:
-            Metrics and mean times by name (without the mode); and the line.
+            Metrics and mean times by name; and the line.
         """
         values = self._collect(runner, mode, None)
+        self._add_custom(values, runner, mode, max(batch_idx - 1, 0))
+        others = self._no_scalars(runner, mode)
         window = max(batch_idx, 1)
         hub = runner.message_hub
+        times = {}
         for key in _TIMES:  # metrics first
             if values.pop(key, None) is not None:
-                values[key] = hub.get_scalar(f"{mode}/{key}").mean(window)
-        return values, self._line(self._head(runner, batch_idx, mode), values, None)
+                times[key] = hub.get_scalar(f"{mode}/{key}").mean(window)
+        head = self._head(runner, batch_idx, mode)
+        tag = self._tag({**values, **others, **times}, mode)
+        line = self._line(head, tag, None)
+        if not with_non_scalar:
+            tag = self._tag({**values, **times}, mode)
+        return tag, line
 
     # -- values ------------------------------------------------------------------
 
@@ -108,6 +139,7 @@ class LogProcessor:
         self, runner: RunContext, mode: str, window: int | None
     ) -> dict[str, float]:
         """Scalars of a mode by name: smoothed over ``window``, or the newest."""
+        runner.message_hub.settle()
         prefix = f"{mode}/"
         values = {}
         for key, history in runner.message_hub.log_scalars.items():
@@ -119,6 +151,41 @@ class LogProcessor:
             else:
                 values[name] = history.current()
         return values
+
+    def _add_custom(
+        self, values: dict[str, Any], runner: RunContext, mode: str, batch_idx: int
+    ) -> None:
+        """Put in what ``custom_cfg`` says of this mode's scalars."""
+        scalars = runner.message_hub.log_scalars
+        for one in self.custom_cfg:
+            history = scalars.get(f"{mode}/{one.source}")
+            if history is None or not len(history):
+                continue
+            try:
+                values[one.name] = one.of(
+                    history,
+                    batch_idx=batch_idx,
+                    epoch_length=self._length(runner, mode),
+                    run=runner.max_iters if mode == "train" else 0,
+                )
+            except Exception as error:
+                error.add_note(f"in LogProcessor: custom_cfg, for {one.name!r}")
+                raise
+
+    def _no_scalars(self, runner: RunContext, mode: str) -> dict[str, Any]:
+        """Facts of a mode by name: metrics that are no numbers."""
+        prefix = f"{mode}/"
+        facts = runner.message_hub.runtime_info
+        return {
+            key[len(prefix) :]: value
+            for key, value in facts.items()
+            if key.startswith(prefix)
+        }
+
+    def _tag(self, values: dict[str, Any], mode: str) -> dict[str, Any]:
+        if not self.log_with_hierarchy:
+            return values
+        return {f"{mode}/{name}": value for name, value in values.items()}
 
     def _is_smoothed(self, name: str) -> bool:
         known = self._smoothed.get(name)
@@ -140,11 +207,16 @@ class LogProcessor:
 
     # -- text --------------------------------------------------------------------
 
-    def _head(self, runner: RunContext, done: int, mode: str) -> str:
+    @staticmethod
+    def _length(runner: RunContext, mode: str) -> int:
+        """Batches in an epoch of a mode; 0 if nobody knows."""
         if mode == "train":
-            total = runner.clock.epoch_length or 0
-        else:
-            total = (runner.validator if mode == "val" else runner.tester).length
+            return runner.clock.epoch_length or 0
+        engine = runner.validator if mode == "val" else runner.tester
+        return int(engine.length)
+
+    def _head(self, runner: RunContext, done: int, mode: str) -> str:
+        total = self._length(runner, mode)
         if self.by_epoch:
             place = f"[{done:>{len(str(total))}}/{total}]"
             if mode == "test":
@@ -155,14 +227,23 @@ class LogProcessor:
             done, total = runner.iter + 1, runner.max_iters
         return f"Iter({mode}) [{done:>{len(str(total))}}/{total}]"
 
-    def _line(self, head: str, values: dict[str, float], eta: float | None) -> str:
+    def _line(self, head: str, values: dict[str, Any], eta: float | None) -> str:
         digits = self.num_digits
-        rates, others = [head], []
+        rates, others = [], []
         for name, value in values.items():
-            if name == "lr" or name.endswith((".lr", "_lr")):
+            if name.endswith("lr"):
                 rates.append(f"{name}: {value:.{digits}e}")
-            else:
+            elif isinstance(value, float):
                 others.append(f"{name}: {value:.{digits}f}")
+            else:
+                others.append(f"{name}: {_brief(value)}")
+        parts = [head, " ".join(rates)] if rates else [head]
         if eta is not None:
-            rates.append(f"eta: {timedelta(seconds=int(eta))}")
-        return "  ".join(rates + others)
+            parts.append(f"eta: {timedelta(seconds=int(eta))}")
+        return "  ".join(parts + others)
+
+
+def _brief(value: Any) -> str:
+    """A value in a line: its text, or its kind where that is long."""
+    text = str(value)
+    return text if len(text) <= _LONG and "\n" not in text else type(value).__name__

@@ -16,7 +16,7 @@ from engine.events import Bus, Events, FilteredEvent, Handle, Priority, bind
 from engine.events.filters import Filter, Predicate
 from engine.loops.inner_loop import InnerLoop
 from engine.loops.stops import Halt
-from engine.state import RunState, draw_seed
+from engine.state import RunState, draw_seed, fence, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -221,16 +221,27 @@ class EventEngine(InnerLoop):
         self._leading = True
         stops = self.context.stops
         try:
-            with stops.watching(self._halt_soon):
+            if stops.watched:  # val() in a hook of training, which hears of all that
+                self.bus.rearm()
+                yield from self._first_and_last()
+                return
+            with stops.watching(self._halt_soon), running(self.context):
                 self.bus.rearm()
                 with self._errors_told():
-                    self.bus.fire("RUN_STARTED", self.context)
-                    yield
-                    if not stops.halted and not self._suspended:
-                        self.bus.fire("RUN_COMPLETED", self.context)
+                    yield from self._first_and_last()
         finally:
             self._leading = False
         stops.check(self.run_state, self._done_so_far())
+
+    def _first_and_last(self) -> Iterator[None]:
+        self.bus.fire("RUN_STARTED", self.context)
+        yield
+        self._after_turning()
+        if not self.context.stops.halted and not self._suspended:
+            self.bus.fire("RUN_COMPLETED", self.context)
+
+    def _after_turning(self) -> None:
+        """The loop has ended or halted; before the last event of the call."""
 
     @contextmanager
     def _errors_told(self) -> Iterator[None]:
@@ -243,7 +254,8 @@ class EventEngine(InnerLoop):
             self.run_state.fail()
             try:
                 try:
-                    self.bus.fire("EXCEPTION_RAISED", self.context, error)
+                    with fence():  # the state that is kept is that of before it
+                        self.bus.fire("EXCEPTION_RAISED", self.context, error)
                 finally:
                     self._after_failure(error)
             except BaseException as another:

@@ -37,11 +37,16 @@ class Requests:
         self.forced = True
         self.pending = True  # last: who looks at it finds the others set
 
-    def clear(self, state: RunState) -> None:
-        """Forget all but a stop, which is part of the run's state."""
+    def clear(self, state: RunState, *, going_back: bool = False) -> None:
+        """Forget what was asked before a run began, or before it went back.
+
+        A stop is part of the run's state. An interrupt is nobody's who would ask for
+        it again where a run goes back.
+        """
         self.terminate = self.end_epoch = False
-        self.interrupt, self.forced = None, False
-        self.pending = state.stop_reason is not None
+        if not going_back:
+            self.interrupt, self.forced = None, False
+        self.pending = state.stop_reason is not None or self.interrupt is not None
 
     def settle(self, state: RunState) -> None:
         """Note in the state what ends here, before anything is saved of it."""

@@ -39,7 +39,7 @@ class Rescue:
         self.amending: Rewind | None = None
         """Corrects what is captured while the stop's own file is written."""
         self._before_due: Rewind | None = None
-        self._here: Location | None = None
+        self._here: tuple[Location | None, int] = (None, 0)
         self._last: tuple[Location | None, int] = (None, 0)
         self._freezing: Handle | None = None
         self._host = HostCopy()
@@ -63,9 +63,17 @@ class Rescue:
         assert self._before_due is not None
         self._before_due.put_back()
 
+    def kept(self) -> None:
+        """The validation that was being paid is left, and its place is kept."""
+        self.give_up()
+
     def moved_on(self) -> None:
         """The state is another one than that which was saved last."""
-        self._here = None
+        self._here = (None, 0)
+
+    def give_up(self) -> None:
+        """Nothing that was remembered of an earlier state is of use."""
+        self._before_due, self._here = None, (None, 0)
 
     def saved(self, path: Location, iteration: int, *, here: bool) -> None:
         """A whole checkpoint was written, or will be by the run's writer.
@@ -78,12 +86,13 @@ class Rescue:
         self._last = (path, iteration)
         self._frozen = None  # older than this
         if here:
-            self._here = path
+            self._here = (path, iteration)
 
     def resumed(self, iteration: int) -> None:
         """The run is another one: that of a checkpoint."""
         self._last = (None, iteration)
-        self._before_due = self._here = self._frozen = None
+        self._frozen = None
+        self.give_up()
         self.file.adopt(iteration)
 
     # -- a stop ------------------------------------------------------------------
@@ -96,9 +105,15 @@ class Rescue:
         """
         rewind, self._before_due = self._before_due, None
         self._trainer.writer.wait()
-        if self._here is not None and self._here == self.file.newest:
-            return self._here  # a regular one holds it
-        return self._write(rewind)
+        return self._held_by_regular or self._write(rewind)
+
+    @property
+    def _held_by_regular(self) -> Location | None:
+        """The newest checkpoint, if it is a regular one of this very state."""
+        path, iteration = self._here
+        # Iterations at which nothing is due are not told of.
+        same = iteration == self._trainer.run_state.iteration
+        return path if path is not None and same and path == self.file.newest else None
 
     def save_now(self) -> Location:
         """Save between regular checkpoints, from a hook's ``pay()``.
@@ -139,9 +154,7 @@ class Rescue:
         try:
             self._trainer.writer.wait()
             if tracked and not ruined and (rewind is not None or while_reading):
-                path = self._here
-                if path is None or path != self.file.newest:
-                    path = self._write(rewind)
+                path = self._held_by_regular or self._write(rewind)
                 error.add_note(f"{_place(self._trainer)} Its state is saved: {path}.")
                 return
             if self._frozen is not None:
@@ -190,7 +203,9 @@ class Rescue:
 
     def freeze(self, _: object = None) -> None:
         """Copy the state of this safe point into the host's memory."""
-        self._frozen = self._host.take(self._trainer.context.capture_checkpoint())
+        captured = self._trainer.context.capture_checkpoint()
+        self._frozen = None  # its memory is written over: half of each is neither
+        self._frozen = self._host.take(captured)
 
     def _write_frozen(self) -> str:
         frozen, self._frozen = self._frozen, None

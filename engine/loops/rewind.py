@@ -45,6 +45,7 @@ class Rewind:
     def put_back(self) -> None:
         """Let the run remember what it did then."""
         self._state.due[:] = self._due
+        self._state.hub.forget_since(self._hub)
         self._state.hub.load_state_dict(deepcopy(self._hub))
         self._hooks.load_state_dict(deepcopy(self._memory))
         for name, memory in self._others.items():

@@ -31,6 +31,8 @@ from engine.errors import (
 )
 from engine.loops.clock import Clock
 from engine.loops.feed import Feed
+from engine.loops.inside import Inside
+from engine.loops.inside import examine as examine_inside
 from engine.loops.lengthen import MadeSchedules
 from engine.loops.loop import EventEngine
 from engine.optim.scheduler import check_on_longer
@@ -89,6 +91,8 @@ class SavedEngine(EventEngine):
         self._at_safe_point = True
         self._saved_data: Plain = None  # of a checkpoint, until the data is opened
         self.rescue: Rescue
+        self.inside = Inside()
+        """Where a validation was left, if it was."""
 
     def track(
         self,
@@ -145,6 +149,7 @@ class SavedEngine(EventEngine):
             hooks=self.context.hook_set.state_dict(),
             randomness=self._training_randomness(),
             data=self._data_state(),
+            validation=self.inside.saved(self.run_state.phase, rewound=False),
         )
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -155,7 +160,7 @@ class SavedEngine(EventEngine):
             StateError: The run is under way.
         """
         expected = {"run_state", "message_hub", "hooks", "randomness", "data"}
-        if set(state_dict) != expected:
+        if set(state_dict) - {"validation"} != expected:
             message = (
                 f"TrainEngine.load_state_dict: expected the keys {sorted(expected)}, "
                 f"found {sorted(state_dict)}"
@@ -168,6 +173,7 @@ class SavedEngine(EventEngine):
         self.context.hook_set.load_state_dict(state_dict["hooks"])
         self._start_anew()
         self._saved_data = state_dict["data"]
+        self.inside.load(state_dict.get("validation"))
         restore_randomness(state_dict["randomness"])
 
     # -- checkpoints -------------------------------------------------------------
@@ -228,9 +234,12 @@ class SavedEngine(EventEngine):
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
             at_safe_point=self._at_safe_point
-            and self.run_state.phase is not Phase.VALIDATING,
+            and (self.inside.between or self.run_state.phase is not Phase.VALIDATING),
             randomness=self._training_randomness(),
             data=self._data_state(),
+            validation=self.inside.saved(
+                self.run_state.phase, rewound=self.rescue.amending is not None
+            ),
         )
         if self.run_state.phase is Phase.FAILED:  # what is saved of it is whole
             checkpoint["engine"]["run_state"]["phase"] = Phase.TRAINING.value
@@ -278,7 +287,11 @@ class SavedEngine(EventEngine):
             ScheduleError: ``on_longer`` is none of these.
             StateError: This run is training.
         """
-        checkpoint, passed_over = _find(path, map_location=map_location)
+        checkpoint, passed_over = _find(
+            path,
+            map_location=map_location,
+            elsewhere=self.context.hook_set.backend_args(),
+        )
         for remark in passed_over:
             self.context.logger.warning(
                 "checkpoint_passed_over", line=f"Passed over: {remark}", reason=remark
@@ -338,9 +351,12 @@ class SavedEngine(EventEngine):
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
+        found += examine_inside(checkpoint["engine"].get("validation"))
         report = ResumeReport(foreign).with_parts(found).with_parts(further)
         if exact:
             report.check_exact()
+        if self.run_state.started:  # another run, or this one further on
+            self.run_state.hub.forget_since(checkpoint["message_hub"])
         self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
         restore(
             checkpoint,
@@ -354,6 +370,7 @@ class SavedEngine(EventEngine):
         self._made_schedules = made if resume_param_scheduler else None
         self._start_anew()
         self._saved_data = checkpoint["engine"].get("data")
+        self.inside.load(checkpoint["engine"].get("validation"))
         self._must_be_exact, self._report = exact, report
         self._tell(report.inexact)
         return report
@@ -380,6 +397,19 @@ class SavedEngine(EventEngine):
             line=f"Resume report:\n{self._report}",
             parts={one.part: one.level.label for one in self._report.parts},
         )
+
+    def report_validation(self, found: Iterable[PartReport]) -> None:
+        """Add what is found of a validation that a resumed run goes on with.
+
+        Raises:
+            InexactResumeError: All had to be exact, and this is not.
+        """
+        parts = ResumeReport(found)
+        if self._report is not None:
+            self._report = self._report.with_parts(parts.parts)
+            if self._must_be_exact:
+                self._report.check_exact()
+        self._tell(parts.inexact)
 
     def _tell(self, inexact: Iterable[PartReport]) -> None:
         for one in inexact:
@@ -436,12 +466,16 @@ class SavedEngine(EventEngine):
         self._internal_run_generator = None
         self._dataloader_iter = None
         self.state.dataloader = None
+        self.inside.done()
         self._resumed = True
         self.rescue.resumed(self.run_state.iteration)
 
 
 def _find(
-    path: str | os.PathLike[str], *, map_location: Any
+    path: str | os.PathLike[str],
+    *,
+    map_location: Any,
+    elsewhere: Mapping[str, Any] | None,
 ) -> tuple[dict[str, Any], list[str]]:
     """A checkpoint to resume from: the file, or a folder's newest good one.
 
@@ -456,7 +490,7 @@ def _find(
     if not (isinstance(where, Path) and where.is_dir()):
         content = CheckpointLoader.load_checkpoint(path, map_location)
         return check(content, str(path)), []
-    found = Store(where).newest_good(map_location=map_location)
+    found = Store(where, elsewhere=elsewhere).newest_good(map_location=map_location)
     if found is None:
         message = f"{path}: the folder holds no checkpoint (*.pth)"
         raise CheckpointNotFoundError(message)

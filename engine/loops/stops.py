@@ -85,6 +85,8 @@ class Stops:
         """Where the state was saved because of a stop."""
         self.halted = False
         """Whether the run was halted before its end."""
+        self.watched = False
+        """Whether a call of train, val or test runs."""
         self.may_leave = False
         """Whether an evaluation that runs now may be left between two batches."""
         self._now = now
@@ -130,6 +132,7 @@ class Stops:
         """
         self.signal, self.path, self.halted = None, None, False
         self._ask, self._process = ask, os.getpid()
+        self.watched = True
         if self.max_seconds is not None:
             self._deadline = self._now() + self.max_seconds
         before: dict[signal.Signals, Any] = {}
@@ -149,6 +152,7 @@ class Stops:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
             self._deadline = math.inf
             self._ask = _nothing
+            self.watched = False
 
     def _may_handle(self) -> bool:
         in_main_thread = threading.current_thread() is threading.main_thread()

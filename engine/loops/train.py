@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -13,7 +15,7 @@ from engine.dataset import (
     draws_apart,
     open_cursor,
 )
-from engine.errors import NonFiniteError, StateError
+from engine.errors import MetricError, NonFiniteError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.dues import pay
@@ -25,14 +27,17 @@ from engine.loops.optimizer_steps import watch_optimizers
 from engine.loops.requests import Requests
 from engine.loops.rescue import Rescue
 from engine.loops.saved import SavedEngine
+from engine.loops.spent import TimeSpent
 from engine.loops.stops import Halt, Stops
 from engine.loops.validation import Validations
 from engine.state import (
     DueKind,
     Phase,
+    ResumeReport,
     Stream,
     capture_randomness,
     derive_seed,
+    fence,
     restore_randomness,
     seed_everything,
 )
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
 
     from engine.checkpoint import Location
     from engine.dataset import Cursor, SampleRandomness
+    from engine.events import Meter
     from engine.loops.evaluate import EvalEngine
     from engine.state import Due, RunState
 
@@ -105,12 +111,15 @@ class TrainEngine(Driven, SavedEngine):
         self._validations = Validations(self.run_state, self.clock)
         self._requests = Requests()
         self.rescue = Rescue(self)
+        self.spent = TimeSpent()
         # Whether the loop turns, and whether reading its data has failed.
-        self._turns = self._unread = self._reads_apart = False
+        self._turns = self._unread = self._reads_apart = self._goes_back = False
         self._read: tuple[Any, int | None] = ((), None)  # what _open was given
         if self.context.stops.max_seconds is not None:
             self.bus.add("SAFE_POINT", self._look_at_clock, priority=0, args=())
         self._paused: dict[str, Any] = {}
+        self.meter: Meter | None = None
+        """Measures what is paid at safe points; ``None``: nobody wants to know."""
         # Of a run that a loop of the user's drives.
         self._halted = self._announced = self._completed = False
         # Of the running data, so that nothing is looked up per iteration.
@@ -232,6 +241,7 @@ class TrainEngine(Driven, SavedEngine):
             self._check_same_bounds(max_epochs, max_iters)
             with self.leading():
                 self.run_state.move(Phase.TRAINING)
+                self.spent.begin(self.run_state.progress)
                 self._turn_to_the_end(going_on=True)
             return self.state
         if data is None:
@@ -241,6 +251,7 @@ class TrainEngine(Driven, SavedEngine):
         if self._is_finished():
             return self.state
         with self.leading():
+            self.spent.begin(self.run_state.progress)
             self._begin()
             self._turn_to_the_end()
         return self.state
@@ -273,7 +284,8 @@ class TrainEngine(Driven, SavedEngine):
         of the run's state, so each resume leaves it out too.
 
         Args:
-            batches: Pairs of a pass over the data and a batch in it.
+            batches: Pairs of a pass over the data and a batch in it; those that the
+                checkpoint has been trained on are passed over.
             before: The checkpoint is one of at most so many iterations.
             reason: Why, for the log.
 
@@ -290,47 +302,57 @@ class TrainEngine(Driven, SavedEngine):
 
     def _go_back(self, asked: RollBack) -> None:
         state = self.run_state
-        left_out = sorted([*state.left_out, *asked.batches])
-        rollbacks, seconds = state.rollbacks + 1, state.elapsed_seconds
+        left_out, rollbacks = state.left_out, state.rollbacks + 1
+        seconds = state.elapsed_seconds
+        self.rescue.give_up()
         path, checkpoint = self._good_before(asked)
         if state.phase is Phase.TRAINING:
             state.move(Phase.INTERRUPTED)
         self.resume_from(checkpoint)
         self.context.cut_logs_back(checkpoint["meta"])
+        done = state.progress
+        place = [done.data_pass, done.pass_batch]
+        # What was trained on before the checkpoint, of an open window, is done.
+        batches = [one for one in asked.batches if one >= place]
+        left_out = sorted([*left_out, *batches])
         state.left_out, state.rollbacks = left_out, rollbacks
         state.elapsed_seconds = max(seconds, state.elapsed_seconds)
-        done = state.progress
         if self._pass_length and nothing_left(
             left_out, done.data_pass, done.pass_batch, self._pass_length
         ):
             if done.pass_batch == 0:
-                message = f"{asked.reason}: all batches of pass {done.data_pass} were"
+                message = (
+                    f"{asked.reason}, as was so in all other batches of pass "
+                    f"{done.data_pass}: none of them is left. It is not the batches: "
+                    "look at the learning rate and the model."
+                )
                 raise NonFiniteError(message)
             done.finish_pass()
             state.epoch_cut = "end" if self._passes_are_epochs() else ""
         self.context.logger.warning(
             "rolled_back",
             line=f"{asked.reason}: back to {path} ({state.iteration} iterations). Left "
-            f"out from now on (pass, batch): {asked.batches}",
+            f"out from now on (pass, batch): {batches}",
             path=str(path),
             iteration=state.iteration,
-            left_out=asked.batches,
+            left_out=batches,
         )
         data, epoch_length = self._read
         limits = state.limits
         self._open(data, limits.max_epochs, limits.max_iters, epoch_length)
         self._count_window()
+        self._goes_back = True
         self._begin()
 
     def _good_before(self, asked: RollBack) -> tuple[Location, dict[str, Any]]:
         self.writer.wait()
         store = self.rescue.file.store
-        found = store.newest_good()
-        if found is None or found[1]["meta"]["iter"] > asked.before:
-            newest = "none" if found is None else str(found[0])
+        before = store.of_run(self.run_id, up_to=asked.before)
+        found = store.newest_good(among=before)
+        if found is None:
             message = (
-                f"{asked.reason}, and {store.folder} holds no checkpoint from before "
-                f"it (the newest: {newest}), so the run cannot go back. Save more often"
+                f"{asked.reason}, and {store.folder} holds no checkpoint of this run "
+                "from before it, so the run cannot go back. Keep more checkpoints."
             )
             raise NonFiniteError(message)
         return found[0], found[1]
@@ -389,6 +411,7 @@ class TrainEngine(Driven, SavedEngine):
             return
         with self.leading():
             self._halted = False
+            self.spent.begin(self.run_state.progress)
             if going_on:
                 self.run_state.move(Phase.TRAINING)
             else:
@@ -537,6 +560,9 @@ class TrainEngine(Driven, SavedEngine):
         self._dataloader_iter = None
         if isinstance(self.state.dataloader, Feed):
             self.state.dataloader.cursor.close()
+        validator = getattr(self.context, "validator", None)
+        if validator is not None:
+            validator.release()
 
     def _on_unread(self) -> None:
         """Reading the data gave an error."""
@@ -556,6 +582,7 @@ class TrainEngine(Driven, SavedEngine):
             and self._at_safe_point
             and untouched,
         )
+        self._release_data()
 
     # -- driven by a loop of the user's ------------------------------------------
 
@@ -738,7 +765,8 @@ class TrainEngine(Driven, SavedEngine):
 
     def _on_started(self) -> None:
         state = self.run_state
-        self._requests.clear(state)
+        self._requests.clear(state, going_back=self._goes_back)
+        self._goes_back = False
         if self.context.stops.asked:  # while weights were loaded
             self._halt_soon()
         self._at_safe_point = False
@@ -747,6 +775,7 @@ class TrainEngine(Driven, SavedEngine):
         first, state.started = not state.started, True
         self._validations.begin(first=first)
         self._pay_dues()
+        self.spent.mark = perf_counter()
         if state.ended:  # it was saved between its end and what was owed there
             self.should_terminate = True
         elif self.clock.epoch_is_over:
@@ -772,12 +801,15 @@ class TrainEngine(Driven, SavedEngine):
         # Until its first batch is trained on: a resume would fire the event again.
         self._at_safe_point = self.bus.dispatcher("EPOCH_STARTED").run is None
         self._run_handlers("EPOCH_STARTED")
+        self.spent.mark = perf_counter()
         if self._requests.terminate:  # no batch was read yet: a safe point as well
             self._requests.settle(self.run_state)
             self._heed()
 
     def _on_iteration_started(self) -> None:
         self._at_safe_point = False
+        spent = self.spent
+        spent.data += perf_counter() - spent.mark
         run = self._dispatch_started.run
         if run is not None:
             done = self.run_state.progress
@@ -785,9 +817,12 @@ class TrainEngine(Driven, SavedEngine):
                 (self.context, done.epoch_iteration, self.state.batch),
                 done.iteration + 1,
             )
+        spent.mark = perf_counter()
 
     def _on_iteration_completed(self) -> None:
         # The hot path: what is looked up here is looked up a million times.
+        spent = self.spent
+        spent.step += perf_counter() - spent.mark
         state = self.run_state
         done = state.progress
         index = done.epoch_iteration
@@ -805,16 +840,19 @@ class TrainEngine(Driven, SavedEngine):
         if run is not None:
             clock = self.clock
             clock.closing_iteration = 1
-            run(
-                (self.context, index, self.state.batch, self.state.output),
-                done.iteration,
-            )
-            clock.closing_iteration = 0
+            try:
+                run(
+                    (self.context, index, self.state.batch, self.state.output),
+                    done.iteration,
+                )
+            finally:  # a run may go on from another place after an error
+                clock.closing_iteration = 0
         due = self._requests.pending or state.due
         if due or self._dispatch_safe_point.run is not None:
             self._safe_point()
         else:
             self._at_safe_point = True
+        spent.mark = perf_counter()
 
     def _on_epoch_cut(self, iter_counter: int = 0) -> None:
         state = self.run_state
@@ -831,13 +869,18 @@ class TrainEngine(Driven, SavedEngine):
         if unknown and not state.epoch_cut:
             # The data has no length; its first epoch has told it.
             state.limits = evolve(state.limits, epoch_length=state.epoch_iteration)
+            # A run that is resumed from here on knows it from its begin.
+            self._count_window()
+            self._validations.find_next()
         self._at_safe_point = False
         state.progress.finish_epoch()
         state.epoch_cut = ""
         self._validations.after_epoch()
         self.clock.closing_epoch = 1
-        self._run_handlers("EPOCH_COMPLETED")
-        self.clock.closing_epoch = 0
+        try:
+            self._run_handlers("EPOCH_COMPLETED")
+        finally:
+            self.clock.closing_epoch = 0
         self._safe_point()
 
     def _on_completed(self) -> None:
@@ -852,10 +895,34 @@ class TrainEngine(Driven, SavedEngine):
         self._requests.interrupt, self._requests.forced = None, False
         self._paused = capture_randomness()  # others may draw before it goes on
         self.run_state.move(Phase.INTERRUPTED)
-        self.bus.fire("INTERRUPT", self.context, stops.signal if forced else signal)
+        with fence():  # what handlers draw here, a resumed run does not draw again
+            self.bus.fire("INTERRUPT", self.context, stops.signal if forced else signal)
         if forced:
-            stops.halted = True
-            stops.path = self.rescue.keep()
+            self._keep()
+
+    def _after_turning(self) -> None:
+        stops = self.context.stops
+        if self._suspended and stops.signal is not None and not stops.halted:
+            self._keep()  # it came while an interrupt() was heeded
+
+    def _keep(self) -> None:
+        stops = self.context.stops
+        stops.halted = True
+        stops.path = self.rescue.keep()
+        self._let_workers_go()
+
+    def _let_workers_go(self) -> None:
+        """The run may never go on; if it does, it reads from its place anew."""
+        feed, items = self.state.dataloader, self._dataloader_iter
+        if not isinstance(feed, Feed) or not isinstance(items, Generator):
+            return
+        if not ResumeReport(feed.cursor.resume_report()).is_exact:
+            return  # what is read now cannot be read again
+        state = feed.state()
+        items.close()
+        feed.cursor.close()
+        feed.cursor.load(state)
+        self._dataloader_iter = iter(feed)
 
     # -- safe points -------------------------------------------------------------
 
@@ -886,16 +953,65 @@ class TrainEngine(Driven, SavedEngine):
 
     def _pay(self, due: Due) -> bool:
         """Pay one due; returns whether it is paid, or was left because of a stop."""
+        began = perf_counter()
         try:
-            with self.rescue.paying(), self.context.stops.leaving():
+            with (
+                self._measured(due),
+                self.rescue.paying(),
+                self.context.stops.leaving(),
+                self.inside.paying(due.kind),
+            ):
                 pay(due, self.run_state, self._validations, self.context)
         except Halt:
-            self.rescue.left()
-            self._requests.halt_for(None)
+            if self.inside.keeps_place:
+                self.rescue.kept()
+            else:
+                self.rescue.left()
+            if self.context.stops.asked:
+                self._requests.halt_for(None)
             return False
+        finally:
+            gone = perf_counter() - began
+            if due.kind is DueKind.VALIDATION:
+                self.spent.validation += gone
+            else:
+                self.spent.saving += gone
         if due.kind is DueKind.VALIDATION:
+            self.inside.done()
             self.rescue.moved_on()
         return True
+
+    def _measured(self, due: Due) -> AbstractContextManager[None]:
+        if self.meter is None:
+            return nullcontext()
+        return self.meter.measuring(due.kind.name.lower())
+
+    def between_batches(self, validator: EvalEngine) -> None:
+        """A validation is between two of its batches: save or stop if that is wanted.
+
+        Where a metric cannot give its state, a save and an interrupt wait for the end
+        of the validation, and a signal leaves it to begin again whole.
+
+        Raises:
+            Halt: The validation is left.
+        """
+        state, asked = self.run_state, self.context.stops.leaves
+        saves = [due for due in state.due if due.kind is DueKind.SAVE]
+        leaves = asked or self._requests.halts(state)
+        if not (leaves or saves):
+            return
+        place, why = None, ""
+        try:
+            place = validator.read_place()
+        except MetricError as error:
+            why = str(error)
+        if saves and place is not None:
+            with self.inside.being(place), validator.outside():
+                for due in saves:
+                    pay(due, state, self._validations, self.context)
+        if asked or (leaves and place is not None):
+            self.inside.leave(place, why)
+            raise Halt
 
     def _heed(self) -> None:
         """Hand to Ignite's loop what was asked for and takes effect here."""

@@ -31,7 +31,7 @@ from engine.optim import lr_ratio, scale_lr
 from engine.registry import DefaultScope
 from engine.runner.environment import check_env_cfg, set_up
 from engine.runner.facts import RunnerFacts
-from engine.state import MessageHub, draw_seed, set_random_seed
+from engine.state import MessageHub, draw_seed, running, set_random_seed
 
 if TYPE_CHECKING:
     import os
@@ -52,7 +52,11 @@ class RunnerBuilders(RunnerFacts):
     @contextmanager
     def _building(self) -> Iterator[None]:
         """Look names up in the run's scope; errors say where in the config they are."""
-        with located(self.cfg), DefaultScope.use(self._default_scope):
+        with (
+            located(self.cfg),
+            DefaultScope.use(self._default_scope),
+            running(self),
+        ):
             yield
 
     def setup_env(self, env_cfg: Mapping[str, Any] | None) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from engine.checkpoint import first_log_folder, make_writable
-from engine.errors import ConfigError, a_type
+from engine.errors import CheckpointNotFoundError, ConfigError, a_type
 
-__all__ = ["as_path", "log_folder", "make_folder"]
+__all__ = ["as_path", "log_folder", "log_folders", "make_folder"]
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -77,3 +78,21 @@ def log_folder(
             number += 1
         else:
             return work_dir / name
+
+
+def log_folders(work_dir: Path) -> list[Path]:
+    """The folders of a run's starts, the first start first.
+
+    Raises:
+        CheckpointNotFoundError: There is no such work dir.
+    """
+    if not work_dir.is_dir():
+        message = f"{work_dir}: there is no such work dir"
+        raise CheckpointNotFoundError(message)
+    named = (
+        (re.fullmatch(r"(\d{8}_\d{6})(?:_(\d+))?", path.name), path)
+        for path in work_dir.iterdir()
+        if path.is_dir()
+    )
+    starts = [(found[1], int(found[2] or 1), path) for found, path in named if found]
+    return [path for _, _, path in sorted(starts)]

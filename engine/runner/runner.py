@@ -14,6 +14,7 @@ from torch import nn
 
 from engine.build import (
     RunParts,
+    bounded_by_iters,
     build_hook,
     check_groups,
     compile_model,
@@ -36,12 +37,14 @@ from engine.dataset import check_sample_randomness
 from engine.dist import is_main_process
 from engine.errors import ConfigError, DataError, a_type, check_switch, did_you_mean
 from engine.hooks import HookSet
+from engine.logging import is_terminal
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step, turn_on_activation_checkpointing
 from engine.registry import RUNNERS
 from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
 from engine.runner.changes import changes, flatten
+from engine.runner.ends import telling_the_end
 from engine.runner.environment import describe_environment
 from engine.runner.folders import as_path, log_folder, make_folder
 from engine.state import (
@@ -260,6 +263,7 @@ class Runner(RunnerBuilders):
             self.state,
             model=self.model,
             mode="val",
+            randomness=self._randomness["samples"],
             context=self,
         )
         self.tester = EvalEngine(
@@ -267,6 +271,7 @@ class Runner(RunnerBuilders):
             self.state,
             model=self.model,
             mode="test",
+            randomness=self._randomness["samples"],
             context=self,
         )
         self.hook_set = HookSet(self)
@@ -299,7 +304,7 @@ class Runner(RunnerBuilders):
         if self.parts.given["val_dataloader"] is not None:
             require_step(self.model, "val_step")
         self.build_training()
-        with self.trainer.leading():
+        with telling_the_end(self), self.trainer.leading():
             self._log_hooks()
             self._init_weights()
             self.load_or_resume()
@@ -412,6 +417,7 @@ class Runner(RunnerBuilders):
         )
 
     def _log_start(self) -> None:
+        by_iters = bounded_by_iters(self.parts.given["train_cfg"])
         self.logger.info(
             "training_starts",
             line=f"Training from epoch {self.epoch}, iteration {self.iter}, seed "
@@ -419,6 +425,8 @@ class Runner(RunnerBuilders):
             epoch=self.epoch,
             iter=self.iter,
             seed=self.seed,
+            max_epochs=None if by_iters else self.max_epochs,
+            max_iters=self.max_iters if by_iters else None,
             work_dir=str(self.work_dir),
             log_dir=str(self.log_dir),
         )
@@ -451,7 +459,7 @@ class Runner(RunnerBuilders):
 
     def register_default_hooks(self, hooks: Mapping[str, Any] | None = None) -> None:
         """Register the default hooks with changes by name; ``None`` removes one."""
-        for name, hook in default_hooks(hooks):
+        for name, hook in default_hooks(hooks, on_terminal=is_terminal()):
             with at("default_hooks", name):
                 built, priority = build_hook(hook, f"default_hooks.{name}")
                 self.hook_set.add(built, priority, name)
@@ -633,7 +641,8 @@ class Runner(RunnerBuilders):
         elif self._load_from is not None:
             self.resume(self._load_from)
         else:
-            found = Store(self.work_dir).newest_good()
+            elsewhere = self.hook_set.backend_args()
+            found = Store(self.work_dir, elsewhere=elsewhere).newest_good()
             if found is None:
                 self.logger.info(
                     "nothing_to_resume",
@@ -696,6 +705,8 @@ class Runner(RunnerBuilders):
                 "seed_differs",
                 line=f"randomness.seed={given} is ignored: the run that is resumed has "
                 f"seed {self.seed}",
+                given=given,
+                kept=self.seed,
             )
         if mine != self.seed:  # samplers were built with the other one
             loops = {"train": self.parts.train_loop, "val": self.parts.val_loop}

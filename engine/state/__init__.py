@@ -27,7 +27,8 @@ from engine.state.randomness import (
 )
 from engine.state.resume_report import Exactness, PartReport, ResumeReport
 from engine.state.run_state import Due, DueKind, Limits, RunState
-from engine.state.serialize import UNSAVED, from_plain, to_plain
+from engine.state.running import Instances, running, running_run
+from engine.state.serialize import UNSAVED, check_format, from_plain, to_plain
 
 __all__ = [
     "NEXT",
@@ -37,6 +38,7 @@ __all__ = [
     "Exactness",
     "GeneratorState",
     "HistoryBuffer",
+    "Instances",
     "Limits",
     "MessageHub",
     "PartReport",
@@ -48,6 +50,7 @@ __all__ = [
     "RunState",
     "Stream",
     "capture_randomness",
+    "check_format",
     "cut_ledger",
     "derive_seed",
     "draw_seed",
@@ -58,6 +61,8 @@ __all__ = [
     "merge_ledgers",
     "read_ledger",
     "restore_randomness",
+    "running",
+    "running_run",
     "seed_everything",
     "seed_host",
     "set_random_seed",

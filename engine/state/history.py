@@ -15,11 +15,12 @@ from torch import Tensor
 from engine.errors import SerializationError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["HistoryBuffer"]
+__all__ = ["HistoryBuffer", "settle"]
 
 _PENDING_LIMIT = 256  # values that wait to be taken in together
+_FOLDED_LIMIT = 256  # times as many, on a device, that nobody has asked for
 
 
 class HistoryBuffer:
@@ -63,6 +64,7 @@ class HistoryBuffer:
         self._values: deque[float] = deque(maxlen=max_length)
         self._counts: deque[float] = deque(maxlen=max_length)
         self._pending: list[tuple[float | Tensor, float]] = []
+        self._folded: list[tuple[Tensor, list[float]]] = []  # before those, on a device
         self._length = 0
         self._sum = 0.0
         self._count = 0.0
@@ -87,24 +89,56 @@ class HistoryBuffer:
             log_val = log_val.item() if on_host else log_val.detach().clone()
         self._pending.append((log_val, count))
         if len(self._pending) >= _PENDING_LIMIT:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Take in what waits; what lies on a device is put together there, unread."""
+        tensors = [value for value, _ in self._pending if isinstance(value, Tensor)]
+        alike = len({(one.dtype, one.device) for one in tensors}) == 1
+        whole = len(tensors) == len(self._pending)
+        if not alike or not whole or len(self._folded) >= _FOLDED_LIMIT:
             self._settle()
+            return
+        counts = [count for _, count in self._pending]
+        self._folded.append((torch.stack([one.reshape(()) for one in tensors]), counts))
+        self._pending = []
+
+    def waiting(self) -> list[Tensor]:
+        """What was added and lies on a device, unread: tensors of any shape, in order.
+
+        For :func:`settle`, which reads those of many histories together.
+        """
+        folded = [chunk for chunk, _ in self._folded]
+        return [*folded, *(one for one, _ in self._pending if isinstance(one, Tensor))]
+
+    def settle(self, fetched: Iterator[float] | None = None) -> None:
+        """Take in what was added.
+
+        Args:
+            fetched: The values of :meth:`waiting`; ``None``: read them now, in one
+                transfer.
+        """
+        if not self._pending and not self._folded:
+            return
+        if fetched is None:
+            fetched = iter(_fetch(self.waiting()))
+        folded, self._folded = self._folded, []
+        pending, self._pending = self._pending, []
+        for chunk, counts in folded:
+            self._take([next(fetched) for _ in range(chunk.numel())], counts)
+        values = [
+            next(fetched) if isinstance(value, Tensor) else value
+            for value, _ in pending
+        ]
+        self._take(values, [count for _, count in pending])
 
     def _settle(self) -> None:
-        """Take in what was added, fetching what lies on a device in one transfer."""
-        if not self._pending:
-            return
-        pending, self._pending = self._pending, []
-        waiting = [value for value, _ in pending if isinstance(value, Tensor)]
-        fetched: Iterator[float] = iter(())
-        if waiting:
-            if len({value.dtype for value in waiting}) > 1:
-                # Stacked together, an int64 beside a float16 would become a float16.
-                waiting = [value.double() for value in waiting]
-            stacked = torch.stack([value.reshape(()) for value in waiting])
-            fetched = iter(stacked.double().tolist())
+        if self._pending or self._folded:
+            self.settle()
+
+    def _take(self, values: list[float], counts: list[float]) -> None:
         # One by one: a sum is the same whenever it is asked for.
-        for item, count in pending:
-            value = next(fetched) if isinstance(item, Tensor) else item
+        for value, count in zip(values, counts, strict=True):
             self._values.append(value)
             self._counts.append(count)
             self._sum += value
@@ -114,7 +148,7 @@ class HistoryBuffer:
                 self._min = value
             if value > self._max:  # noqa: PLR1730
                 self._max = value
-        self._length += len(pending)
+        self._length += len(values)
 
     def reserve(self, window: int) -> None:
         """Keep at least ``window`` values from now on."""
@@ -125,7 +159,8 @@ class HistoryBuffer:
 
     def __len__(self) -> int:
         """Values added so far, kept or not."""
-        return self._length + len(self._pending)
+        folded = sum(len(counts) for _, counts in self._folded)
+        return self._length + folded + len(self._pending)
 
     @property
     def data(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -253,7 +288,35 @@ class HistoryBuffer:
         kept = max(state_dict["max_length"], self._values.maxlen or 1)
         self._values = deque(state_dict["values"].tolist(), maxlen=kept)
         self._counts = deque(state_dict["counts"].tolist(), maxlen=kept)
-        self._pending = []
+        self._pending, self._folded = [], []
         self._length = state_dict["length"]
         self._sum, self._count = state_dict["sum"], state_dict["count"]
         self._min, self._max = state_dict["min"], state_dict["max"]
+
+
+def settle(histories: Iterable[HistoryBuffer]) -> None:
+    """Take in what was added to each, with one transfer from each device."""
+    waiting = [(one, one.waiting()) for one in histories]
+    by_device: dict[torch.device, list[Tensor]] = {}
+    for _, tensors in waiting:
+        for tensor in tensors:
+            by_device.setdefault(tensor.device, []).append(tensor)
+    fetched = {device: iter(_fetch(own)) for device, own in by_device.items()}
+    for history, tensors in waiting:
+        values = [
+            next(fetched[one.device]) for one in tensors for _ in range(one.numel())
+        ]
+        history.settle(iter(values))
+
+
+def _fetch(tensors: Sequence[Tensor]) -> list[float]:
+    """All elements of tensors on one device, in one transfer."""
+    if not tensors:
+        return []
+    wide = torch.float32 if tensors[0].device.type == "mps" else torch.float64
+    if len({one.dtype for one in tensors}) > 1:
+        # Joined as they are, an int64 beside a float16 would become a float16.
+        tensors = [one.to(wide) for one in tensors]
+    joined = torch.cat([one.reshape(-1) for one in tensors])
+    found: list[float] = joined.to(wide).tolist()
+    return found

@@ -10,7 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from engine.errors import SerializationError, a_type, did_you_mean
-from engine.state.history import HistoryBuffer
+from engine.state.history import HistoryBuffer, settle
+from engine.state.running import Instances, running_run
 
 if TYPE_CHECKING:
     from engine.typing import Plain
@@ -28,15 +29,80 @@ class MessageHub:
 
     Args:
         name: The run's name.
+        log_scalars: Histories to begin with, by key.
+        runtime_info: Facts to begin with, by key.
+        resumed_keys: Of those keys, whether a checkpoint carries them; it does where
+            nothing is said.
         history: Values kept of each scalar, at least 1; :meth:`reserve` asks for more.
+
+    Raises:
+        TypeError: A value of ``log_scalars`` is no ``HistoryBuffer``.
     """
 
-    def __init__(self, name: str = "engine", *, history: int = _HISTORY) -> None:
+    def __init__(
+        self,
+        name: str = "engine",
+        log_scalars: Mapping[str, HistoryBuffer] | None = None,
+        runtime_info: Mapping[str, Any] | None = None,
+        resumed_keys: Mapping[str, bool] | None = None,
+        *,
+        history: int = _HISTORY,
+    ) -> None:
         self.name = name
         self._history = history
-        self._scalars: dict[str, HistoryBuffer] = {}
-        self._info: dict[str, Any] = {}
-        self._transient: set[str] = set()
+        self._scalars: dict[str, HistoryBuffer] = dict(log_scalars or {})
+        self._info: dict[str, Any] = dict(runtime_info or {})
+        self._transient = {
+            key for key, resumed in (resumed_keys or {}).items() if not resumed
+        }
+        for key, buffer in self._scalars.items():
+            if not isinstance(buffer, HistoryBuffer):
+                message = (
+                    f"MessageHub: log_scalars[{key!r}]: expected a HistoryBuffer, "
+                    f"found {a_type(buffer)}"
+                )
+                raise TypeError(message)
+
+    # -- for code that is handed none ---------------------------------------------
+
+    @classmethod
+    def get_instance(cls, name: str, **kwargs: Any) -> MessageHub:
+        """The running run's hub if it has that name, else one of this context's own.
+
+        Args:
+            name: Its name.
+            kwargs: Arguments for one that has to be made.
+        """
+        run = running_run()
+        if run is not None and run.message_hub.name == name:
+            hub: MessageHub = run.message_hub
+            return hub
+        return _NAMED.get(name, lambda: cls(name, **kwargs))
+
+    @classmethod
+    def get_current_instance(cls) -> MessageHub:
+        """The running run's hub.
+
+        While none runs: the one that :meth:`get_instance` made last in this context,
+        else one called ``engine``, made now. A thread that is started inside a run
+        sees that run only if it is started with a copy of the context.
+        """
+        run = running_run()
+        if run is not None:
+            hub: MessageHub = run.message_hub
+            return hub
+        return _NAMED.newest() or cls.get_instance("engine")
+
+    @classmethod
+    def check_instance_created(cls, name: str) -> bool:
+        """Whether :meth:`get_instance` would find one of that name."""
+        run = running_run()
+        return name in _NAMED or (run is not None and run.message_hub.name == name)
+
+    @property
+    def instance_name(self) -> str:
+        """Its name."""
+        return self.name
 
     # -- scalars ----------------------------------------------------------------
 
@@ -117,6 +183,10 @@ class MessageHub:
             self._scalars[key] = HistoryBuffer(max_length=max(window, self._history))
         self._scalars[key].reserve(window)
 
+    def settle(self) -> None:
+        """Read what was recorded and still lies on a device: all in one transfer."""
+        settle(self._scalars.values())
+
     @property
     def log_scalars(self) -> Mapping[str, HistoryBuffer]:
         """All histories by key, read-only."""
@@ -177,7 +247,7 @@ class MessageHub:
 
         :meth:`unsaved` names those.
         """
-        left_out = self._transient.union(self.unsaved())
+        left_out = self._left_out()
         return {
             "format": 1,
             "scalars": {
@@ -192,12 +262,31 @@ class MessageHub:
             },
         }
 
-    def load_state_dict(self, state_dict: Plain, /) -> None:
+    def _left_out(self) -> set[str]:
+        return self._transient.union(self.unsaved())
+
+    def forget_since(self, state_dict: Plain) -> None:
+        """Forget what a state that is to be loaded lacks: a run goes back to it.
+
+        Args:
+            state_dict: What :meth:`state_dict` gave then.
+        """
+        left_out = self._left_out()
+        for mine, then in ((self._scalars, "scalars"), (self._info, "info")):
+            for key in mine.keys() - state_dict[then].keys() - left_out:
+                del mine[key]
+
+    def load_state_dict(self, state_dict: Plain | MessageHub, /) -> None:
         """Take over scalars and facts; keys that the saved hub lacks stay.
+
+        Args:
+            state_dict: What :meth:`state_dict` returned, or a hub.
 
         Raises:
             SerializationError: It was not saved by us.
         """
+        if isinstance(state_dict, MessageHub):
+            state_dict = state_dict.state_dict()
         expected = {"format", "scalars", "info"}
         if (
             not isinstance(state_dict, Mapping)
@@ -216,6 +305,9 @@ class MessageHub:
             buffer.load_state_dict(saved)
         for key, value in state_dict["info"].items():
             self._info[key] = _copy(value)
+
+
+_NAMED: Instances[MessageHub] = Instances("message_hub")
 
 
 def _scalar(key: str, value: Any) -> float | Tensor:

@@ -20,7 +20,7 @@ from engine.errors import EngineError, SerializationError, a_type, did_you_mean
 if TYPE_CHECKING:
     from engine.typing import Plain
 
-__all__ = ["UNSAVED", "from_plain", "to_plain"]
+__all__ = ["UNSAVED", "check_format", "from_plain", "to_plain"]
 
 T = TypeVar("T")
 
@@ -166,4 +166,25 @@ def _is_number(data: Plain) -> bool:
 def _check(fits: object, where: str, allowed: str, found: Plain) -> None:
     if not fits:
         message = f"{where}: expected {allowed}, found {found!r}"
+        raise SerializationError(message)
+
+
+def check_format(
+    owner: str, state: Mapping[str, Plain], mine: Mapping[str, Plain]
+) -> None:
+    """Refuse a state that is not of the form which its owner saves.
+
+    Args:
+        owner: Who takes the state over, for the message.
+        state: What was saved, with its number of a format under ``"format"``.
+        mine: What the owner would save now.
+
+    Raises:
+        SerializationError: The format or the keys differ.
+    """
+    if {*state} != {*mine} or state["format"] != mine["format"]:
+        message = (
+            f"{owner}: expected state of format {mine['format']} with {sorted(mine)}, "
+            f"found format {state.get('format')!r} with {sorted(state)}"
+        )
         raise SerializationError(message)

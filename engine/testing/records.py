@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import CheckpointNotFoundError, SerializationError
+from engine.errors import SerializationError
+from engine.runner.folders import log_folders
 from engine.state import merge_ledgers, read_ledger
 
 if TYPE_CHECKING:
@@ -15,24 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["log_folders", "read_ledgers", "read_scalars"]
 
 _TIMES = ("time", "data_time", "eta", "memory", "elapsed", "timestamp")
-
-
-def log_folders(work_dir: Path) -> list[Path]:
-    """The folders of a run's starts, the first start first.
-
-    Raises:
-        CheckpointNotFoundError: There is no such work dir.
-    """
-    if not work_dir.is_dir():
-        message = f"{work_dir}: there is no such work dir"
-        raise CheckpointNotFoundError(message)
-    named = (
-        (re.fullmatch(r"(\d{8}_\d{6})(?:_(\d+))?", path.name), path)
-        for path in work_dir.iterdir()
-        if path.is_dir()
-    )
-    starts = [(found[1], int(found[2] or 1), path) for found, path in named if found]
-    return [path for _, _, path in sorted(starts)]
 
 
 def read_ledgers(work_dir: Path) -> dict[str, Any]:

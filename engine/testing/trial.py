@@ -156,7 +156,7 @@ def trial_config(trial: Trial) -> Config:
     config["default_hooks"] = {
         name: _at_home(hook)
         for name, hook in (config.get("default_hooks") or {}).items()
-    }
+    } | {"progress": None}
     config["custom_hooks"] = [
         *map(_at_home, config.get("custom_hooks") or ()),
         {"type": "LedgerHook", "out_dir": trial.folder},

@@ -156,3 +156,32 @@ def test_the_benchmarks_of_saving_run(name: str, expected: str, tmp_path: Path) 
     read = json.loads(last)
     assert (read["benchmark"], read["quick"]) == (name, True)
     assert expected in "\n".join(table)
+
+
+@pytest.mark.slow
+def test_the_data_benchmark_measures_each_setting() -> None:
+    """Each setting of each dataset, and resumes that fetch one batch each."""
+    found = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "bench_data.py"), "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert found.returncode == 0, found.stderr
+    read = json.loads(found.stdout.splitlines()[-1])
+    assert (read["benchmark"], read["quick"]) == ("data", True)
+    kinds = ("own dataset", "TensorDataset")
+    assert set(read["randomness"]) == {
+        f"{kind}{workers}" for kind in kinds for workers in ("", ", 1 worker")
+    }
+    for settings in read["randomness"].values():
+        assert set(settings) == {"off", "off, once more", "batch", "sample"}
+    assert set(read["resume"]) == {
+        "shuffle=True",
+        "DefaultSampler",
+        "IndexShuffleSampler",
+    }
+    for one in read["resume"].values():
+        assert one["fetched"] == [read["batch"]]
+        assert set(one["first step"]) == {"100", "9999"}

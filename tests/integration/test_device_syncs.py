@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from engine import Hook, Runner, StepModel
+from engine import Hook, MessageHub, Runner, StepModel
 from engine.optim import AmpOptimWrapper
 
 if TYPE_CHECKING:
@@ -145,6 +145,78 @@ def test_a_run_reads_nothing_between_log_lines(kind: str, tmp_path: Path) -> Non
     assert reading == logged, watch.found
     norms, _ = runner.message_hub.get_scalar("train/grad_norm").data
     assert len(norms) == ITERATIONS // 2
+
+
+class Parts(nn.Module):
+    """A model that logs three values of each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Linear(3, 1)
+
+    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
+        inputs, targets = data
+        loss = nn.functional.mse_loss(self.net(inputs), targets)
+        optim_wrapper.update_params(loss)
+        size = inputs.sum().half()
+        return {"loss": loss, "loss_more": 2 * loss, "size": size}
+
+
+@pytest.mark.parametrize("interval", [1, 5, 300])
+def test_a_log_line_reads_once_whatever_it_shows(interval: int, tmp_path: Path) -> None:
+    """All values of all its iterations in one transfer, and none before it."""
+    iterations = max(2 * interval, 6)
+    batch = (torch.ones(2, 3), torch.ones(2, 1))
+    with counting() as reads:
+        watch = Watch(reads)
+        runner = Runner(
+            Parts(),
+            tmp_path,
+            train_dataloader=[batch] * iterations,
+            train_cfg={"max_epochs": 1},
+            optim_wrapper={
+                "optimizer": {"type": "SGD", "lr": 0.1},
+                "clip_grad": {"max_norm": 1.0},
+            },
+            default_hooks={"logger": {"interval": interval}, "checkpoint": None},
+            custom_hooks=[watch],
+            log_level="ERROR",
+            randomness={"seed": 0},
+        )
+        runner.train()
+    lines = {i: seen for i, seen in watch.found.items() if (i + 1) % interval == 0}
+    assert all(seen == (0, {"tolist": 1}) for seen in lines.values()), lines
+    others = [seen for i, seen in watch.found.items() if i not in lines]
+    assert all(seen == (0, {}) for seen in others), others
+    norms, _ = runner.message_hub.get_scalar("train/grad_norm").data
+    assert len(norms) == iterations
+
+
+def test_what_waits_on_a_device_is_what_a_host_would_have() -> None:
+    """Of several histories, kinds and shapes, however long nobody asks."""
+    hub, plain = MessageHub(), MessageHub()
+    with counting() as reads:
+        for index in range(700):
+            kinds = {"a": torch.tensor(index / 3), "b": torch.full((1, 1), index)}
+            kinds["c"] = torch.tensor(index / 7).half() if index % 2 else kinds["a"]
+            if index % 5:
+                kinds["d"] = torch.tensor(index)
+            hub.update_scalars(kinds)
+            hub.update_scalar("d", 0.5, count=index)
+            for key, value in kinds.items():
+                plain.update_scalar(key, float(value))
+            reads.taken()
+            plain.update_scalar("d", 0.5, count=index)
+        hub.settle()
+        assert reads.taken() == (0, {"tolist": 1})
+    assert {key: len(one) for key, one in hub.log_scalars.items()} == {
+        key: len(one) for key, one in plain.log_scalars.items()
+    }
+    for key, history in hub.log_scalars.items():
+        assert history.state_dict()["sum"] == plain.get_scalar(key).state_dict()["sum"]
+        assert [column.tolist() for column in history.data] == [
+            column.tolist() for column in plain.get_scalar(key).data
+        ]
 
 
 def test_a_scaled_step_reads_once_whether_it_overflowed() -> None:

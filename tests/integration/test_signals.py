@@ -99,6 +99,16 @@ def test_a_second_signal_kills(tmp_path: Path) -> None:
     assert not [*(tmp_path / "run").glob("stopped_*.pth")]
 
 
+def test_a_second_ctrl_c_kills(tmp_path: Path) -> None:
+    """Likewise, and it says which checkpoint stands; a shell sees the signal."""
+    done = command(tmp_path, SIGNAL="SIGINT", PLACE="forward", AGAIN="1")
+    assert done.returncode == 128 + signal.SIGINT
+    assert "Traceback" not in done.stderr
+    assert "interrupted" in done.stderr
+    assert "Nothing is saved from what failed. The newest checkpoint is" in done.stderr
+    assert not [*(tmp_path / "run").glob("stopped_*")]
+
+
 def test_a_run_that_leaves_signals_alone(tmp_path: Path) -> None:
     """``handle_signals=False``: the first one kills."""
     options = ("--set", "env_cfg.handle_signals=False")

@@ -17,11 +17,23 @@ import numpy as np
 import pytest
 import torch
 from attrs import frozen
+from ignite.metrics import Precision
 from torch import nn
 
 import engine
-from engine import CheckpointHook, Hook, MessageHub, RunState, TrainEngine
+from engine import (
+    BaseMetric,
+    CheckpointHook,
+    Evaluator,
+    Hook,
+    MessageHub,
+    RunState,
+    TrainEngine,
+)
+from engine.evaluator.ignite_memory import IgniteMemory
+from engine.events import Bus
 from engine.hooks import EarlyStoppingHook, HookSet
+from engine.loops.inside import Gathered
 from engine.model import (
     ExponentialMovingAverage,
     MomentumAnnealingEMA,
@@ -219,6 +231,43 @@ class _Run:
         self.state.owe(kind, "hook", name)
 
 
+class Mean(BaseMetric):
+    """A metric that remembers beside its results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = torch.zeros(())
+        self.seen: dict[str, int] = {}
+
+    def process(self, data_batch: Any, data_samples: Any) -> None:
+        self.results += [np.float64(one) for one in data_samples]
+        self.total += sum(data_samples)
+        self.seen["batches"] = self.seen.get("batches", 0) + 1
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        return {"mean": float(self.total) / len(results)}
+
+
+def evaluator() -> Evaluator:
+    """An evaluator at the begin of an evaluation."""
+    made = Evaluator([Mean()])
+    made.watch()
+    return made
+
+
+def use_evaluator(held: Evaluator) -> None:
+    """One more batch."""
+    held.process([1.0, 2.0])
+
+
+class Watched(Gathered):
+    """What an evaluator has gathered."""
+
+    def __init__(self) -> None:
+        self.evaluator = Evaluator([Mean()])
+        super().__init__(self.evaluator, Bus(None, str))
+
+
 MEMORIES: dict[str, Memory] = {
     **{
         f"{name}{kind}": schedule(name, kind)
@@ -267,6 +316,14 @@ MEMORIES: dict[str, Memory] = {
             "run": {**held.run_state.state_dict(), "elapsed_seconds": 0},
             "hooks": held.context.hook_set.state_dict(),
         },
+    ),
+    "Evaluator": Memory(evaluator, use_evaluator),
+    "Gathered": Memory(
+        Watched, lambda held: use_evaluator(held.evaluator), Watched.state_dict
+    ),
+    "IgniteMemory": Memory(
+        lambda: IgniteMemory(Precision()),
+        lambda held: held.metric.update((torch.eye(3)[[0, 2]], torch.tensor([0, 1]))),
     ),
     "CheckpointHook": Memory(
         lambda: CheckpointHook(interval=1, save_best="loss"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,9 @@ class Mutant:
     tests: tuple[str, ...]
 
 
+STOP = "tests/integration/test_stops.py"
+LEFT = "tests/unit/dataset/test_worker_signals.py"
+PATIENCE = "tests/unit/hooks/test_early_stopping.py"
 STORE = "tests/unit/checkpoint/test_store.py"
 HOOK = "tests/unit/hooks/test_checkpoint.py"
 FAULTS = "tests/integration/test_store_faults.py"
@@ -121,6 +125,24 @@ MUTANTS = {
         "            torch.no_grad(),",
         (f"{FENCE}[False-1]",),
     ),
+    "what a validation gathered is not put back": Mutant(
+        "loops/inside.py",
+        '    gathered.load_state_dict(place["gathered"])\n',
+        "",
+        (STOPS,),
+    ),
+    "a validation goes on with training's generators": Mutant(
+        "loops/inside.py",
+        '    restore_randomness(place["randomness"])\n',
+        "",
+        (STOPS,),
+    ),
+    "hooks see a validation begin twice": Mutant(
+        "loops/evaluate.py",
+        "        self._again.put_back()",
+        "        self._again",
+        (STOPS,),
+    ),
     "handlers of a save are not fenced": Mutant(
         "loops/saved.py",
         "        with fence():  # what handlers",
@@ -174,6 +196,48 @@ MUTANTS = {
         "    Phase.FAILED: frozenset(),",
         "    Phase.FAILED: frozenset({Phase.TRAINING}),",
         (f"{DRAWING}::test_the_drawing_shows_each_move_of_the_table_once",),
+    ),
+    "the frozen copy outlives a newer file": Mutant(
+        "loops/rescue.py",
+        "        self._frozen = None  # older than this\n",
+        "",
+        (f"{STOP}::test_a_copy_older_than_the_newest_file_is_not_written",),
+    ),
+    "the stop's file stays beside a newer one": Mutant(
+        "loops/stop_file.py",
+        "        return () if name is None else (name,)",
+        "        return ()",
+        (f"{STOP}::test_a_file_system_of_a_url",),
+    ),
+    "the work dir does not point to the stop's file": Mutant(
+        "loops/stop_file.py",
+        "            pointers = hook.pointers(self._context, name)",
+        "            pointers = pointers[:1]",
+        (f"{STOP}::test_a_file_system_of_a_url",),
+    ),
+    "a rollback leaves its log lines": Mutant(
+        "loops/train.py",
+        '        self.context.cut_logs_back(checkpoint["meta"])\n',
+        "",
+        (f"{STOP}::test_a_rollback_leaves_no_trace_of_what_it_took_back",),
+    ),
+    "batches that are left out are read": Mutant(
+        "loops/feed.py",
+        "            yield from self._around(items) if self.left_out else items",
+        "            yield from items",
+        (f"{STOP}::test_a_rollback_leaves_no_trace_of_what_it_took_back",),
+    ),
+    "loader processes heed signals": Mutant(
+        "dataset/worker.py",
+        "        leave_signals()\n",
+        "",
+        (f"{LEFT}::test_training_data_is_read_on[map-{signal.SIGTERM:d}]",),
+    ),
+    "patience begins anew": Mutant(
+        "hooks/early_stopping.py",
+        '            self.wait_count = int(state_dict["wait_count"])\n',
+        "",
+        (f"{PATIENCE}::test_its_patience_goes_on",),
     ),
 }
 

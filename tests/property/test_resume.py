@@ -45,7 +45,7 @@ def run_plans(draw: st.DrawFn) -> RunPlan:
         schedule=draw(
             st.sampled_from(["none", "epoch", "iteration"]), label="schedule"
         ),
-        accumulate=draw(st.integers(1, 3), label="accumulation"),
+        accumulate=draw(st.integers(1, 5), label="accumulation"),
     )
 
 

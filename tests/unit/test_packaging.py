@@ -190,7 +190,11 @@ if [ "$*" = "$FAIL_ON" ]; then exit 3; fi
 """
 
 DIGITS = "docs/examples/digits.py --work-dir work_dirs/digits"
-TRAINS = [f"-m engine train {DIGITS}", f"-m engine test {DIGITS}"]
+TRAINS = [
+    f"-m engine train {DIGITS}",
+    f"-m engine test {DIGITS}",
+    "-m engine report work_dirs/digits",
+]
 
 
 @pytest.fixture

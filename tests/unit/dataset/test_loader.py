@@ -272,3 +272,40 @@ def test_randomness_off_leaves_the_dataset_alone() -> None:
     before = bits(capture_randomness())
     list(open_cursor(loader, seed=0, randomness="off").read(0, 0))
     assert bits(capture_randomness()) != before
+
+
+class Remembers(Dataset[int]):
+    """Zeros, plus what it was told to remember."""
+
+    memory = 0
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> int:
+        return self.memory
+
+    def state_dict(self) -> dict[str, int]:
+        return {"memory": self.memory}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.memory = state["memory"]
+
+
+def test_workers_that_were_let_go_are_told_their_states_again() -> None:
+    """Also where the last ones were told the same."""
+    cursor = open_cursor(DataLoader(Remembers(), batch_size=2, num_workers=1), seed=0)
+    state: Any = {
+        "order": None,
+        "dataset": None,
+        "workers": {
+            "place": [0, 1],
+            "count": 1,
+            "next": 0,
+            "roles": {0: {"memory": 5}},
+        },
+    }
+    for _ in range(2):
+        cursor.load(state)
+        assert next(cursor.read(0, 1)).tolist() == [5, 5]
+        cursor.close()

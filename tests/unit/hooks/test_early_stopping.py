@@ -72,12 +72,14 @@ def test_a_validation_alone_ends_nothing() -> None:
 def test_a_missing_metric() -> None:
     """It is a warning that names the nearest, or with ``strict`` an error."""
     run: Any = Run()
-    EarlyStoppingHook("acuracy", rule="greater").after_val_epoch(run, {"accuracy": 1.0})
+    EarlyStoppingHook("accuracies", rule="greater").after_val_epoch(
+        run, {"accuracy": 1.0}
+    )
     (told,) = run.warnings
-    assert "gave no 'acuracy'" in told
+    assert "gave no 'accuracies'" in told
     assert "Did you mean 'accuracy'?" in told
-    strict = EarlyStoppingHook("acuracy", rule="greater", strict=True)
-    with pytest.raises(MetricError, match="gave no 'acuracy'"):
+    strict = EarlyStoppingHook("accuracies", rule="greater", strict=True)
+    with pytest.raises(MetricError, match="gave no 'accuracies'"):
         strict.after_val_epoch(run, {"accuracy": 1.0})
     with pytest.raises(MetricError, match=r"It gave \[\]"):
         strict.after_val_epoch(run, None)

@@ -139,6 +139,41 @@ def test_another_sample_is_another_checksum(place: int, tmp_path: Path) -> None:
     assert first != second
 
 
+def checksums(folder: Path, batches: list[Any]) -> list[int]:
+    """What the ledger holds of each batch."""
+    trainer = echo_trainer(folder)
+    trainer.add_hook(LedgerHook())
+    trainer.run(batches)
+    found: list[int] = records(folder)["samples"].tolist()
+    return found
+
+
+@pytest.mark.parametrize("row", [0, 7, 31])
+def test_one_large_sample_of_a_batch_shows(row: int, tmp_path: Path) -> None:
+    """Of the bytes that are looked at, each sample has some."""
+    images = torch.rand(32, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    other = images.clone()
+    other[row] = images[row].flip(-1)
+    first, second = checksums(tmp_path, [images, other])
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.uint8, torch.bool, torch.bfloat16, torch.float64, torch.complex64]
+)
+@pytest.mark.parametrize("shape", [(3, 2, 5), (8, 3, 20, 20)])
+def test_how_a_batch_lies_in_memory_does_not_show(
+    shape: tuple[int, ...], dtype: torch.dtype, tmp_path: Path
+) -> None:
+    """A worker and the main process may stack the same samples otherwise."""
+    numbers = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 255
+    batch = numbers.to(dtype)
+    turned = batch.transpose(1, -1).contiguous().transpose(1, -1)
+    assert not turned.is_contiguous()
+    first, second = checksums(tmp_path, [batch, turned])
+    assert first == second
+
+
 def test_steps_without_a_loss_have_records_too(tmp_path: Path) -> None:
     """Its first number stands for it, or nothing."""
     trainer = echo_trainer(tmp_path)

@@ -38,11 +38,11 @@ def test_losses_are_smoothed_over_the_window() -> None:
     assert values == {"loss": 2.0, "lr": 0.2, "epoch": 2, "iter": 7}
 
 
-def test_the_window_stays_inside_the_epoch() -> None:
-    """After the first batch only that one counts."""
+def test_the_window_reaches_into_the_epoch_before() -> None:
+    """As MMEngine's does: the curve has no jump at an epoch's first batches."""
     run = runner(train_loss=[9.0, 1.0, 3.0])
-    values, _ = LogProcessor(window_size=10).get_log_after_iter(run, 0, "train")
-    assert values["loss"] == 3.0
+    values, _ = LogProcessor(window_size=2).get_log_after_iter(run, 0, "train")
+    assert values["loss"] == 2.0
 
 
 def test_a_line_of_training() -> None:
@@ -92,3 +92,15 @@ def test_numbers_out_of_range(settings: dict[str, Any], said: str) -> None:
 def test_it_is_registered() -> None:
     """Specs name it."""
     assert LOG_PROCESSORS.get("LogProcessor") is LogProcessor
+
+
+def test_metrics_that_are_no_numbers_stand_in_the_line() -> None:
+    """Shortened where they are long; backends get them only if asked."""
+    run = runner(val_acc=[0.5], val_time=[1.0])
+    run.message_hub.update_info("val/names", ["a"])
+    run.message_hub.update_info("val/matrix", [[0] * 100])
+    tag, line = LogProcessor(num_digits=1).get_log_after_epoch(run, 1, "val")
+    assert line.endswith("  acc: 0.5  names: ['a']  matrix: list  time: 1.0")
+    assert list(tag) == ["acc", "time"]
+    tag, _ = LogProcessor().get_log_after_epoch(run, 1, "val", with_non_scalar=True)
+    assert list(tag) == ["acc", "names", "matrix", "time"]

@@ -175,3 +175,21 @@ def test_views_of_a_hub_are_read_only() -> None:
     for view in (hub.log_scalars, hub.runtime_info):
         with pytest.raises(TypeError):
             view["x"] = 1  # type: ignore[index]  # the mistake tested
+
+
+def test_it_goes_back_to_what_it_was() -> None:
+    """What came since goes, what no checkpoint carries stays; histories live on."""
+    hub = MessageHub()
+    hub.update_scalar("train/loss", 1.0)
+    hub.update_info("epoch", 1)
+    loss = hub.get_scalar("train/loss")
+    saved = hub.state_dict()
+    hub.update_scalar("train/loss", float("nan"))
+    hub.update_scalar("val/loss", 2.0)
+    hub.update_info("best", 3)
+    hub.update_info("path", "here", resumed=False)
+    hub.forget_since(saved)
+    hub.load_state_dict(saved)
+    assert hub.state_dict() == saved
+    assert hub.get_scalar("train/loss") is loss
+    assert hub.get_info("path") == "here"
