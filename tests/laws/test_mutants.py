@@ -60,6 +60,7 @@ class Mutant:
 
 STOP = "tests/integration/test_stops.py"
 LEFT = "tests/unit/dataset/test_worker_signals.py"
+BY_TERM = f"map-{signal.SIGTERM:d}"
 PATIENCE = "tests/unit/hooks/test_early_stopping.py"
 STORE = "tests/unit/checkpoint/test_store.py"
 HOOK = "tests/unit/hooks/test_checkpoint.py"
@@ -247,10 +248,7 @@ MUTANTS = {
         "dataset/worker_signals.py",
         "signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT)",
         "signal.pthread_sigmask(signal.SIG_BLOCK, ())",
-        (
-            f"{LEFT}::test_one_that_comes_while_workers_start_is_left_too"
-            f"[map-{signal.SIGTERM:d}]",
-        ),
+        (f"{LEFT}::test_one_that_comes_while_workers_start_is_left_too[{BY_TERM}]",),
     ),
     "patience begins anew": Mutant(
         "hooks/early_stopping.py",
