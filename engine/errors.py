@@ -72,7 +72,14 @@ __all__ = [
 
 
 class EngineError(Exception):
-    """Base of every error that the engine raises on purpose."""
+    """Base of every error that the engine raises on purpose.
+
+    Attributes:
+        while_running: Whether it ended a run that was under way, and so is no mistake
+            in how that was begun.
+    """
+
+    while_running: bool = False
 
 
 class ConfigError(EngineError, ValueError):

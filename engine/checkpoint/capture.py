@@ -96,6 +96,7 @@ def capture(
         "randomness": capture_randomness() if randomness is None else randomness,
         "gradients": parts.gradients(state.iteration),
         "counts": parts.counts(),
+        "optimizers": _kinds(parts),
         "evaluating": parts.evaluating(),
         "hooks": hooks.state_dict(),
         "forgets": hooks.forgetful(),
@@ -206,6 +207,8 @@ def restore(
         SerializationError: Saved state is of another form.
     """
     ours = checkpoint["engine"]
+    if resume_optimizer:
+        _check_optimizers(ours.get("optimizers"), _kinds(parts))
     if parts.model is not None:
         load_state_dict(parts.model, checkpoint["state_dict"], strict=True)
         parts.load_unsaved_buffers(ours.get("buffers", {}))
@@ -233,6 +236,28 @@ def restore(
         if name in ours["parts"]:
             part.load_state_dict(ours["parts"][name])
     restore_randomness(ours["randomness"])  # last: nothing may draw after it
+
+
+def _kinds(parts: Parts) -> list[str]:
+    """Which optimizers there are."""
+    return [
+        f"{type(one).__module__}.{type(one).__qualname__}" for one in parts.optimizers()
+    ]
+
+
+def _check_optimizers(saved: list[str] | None, mine: list[str]) -> None:
+    """Refuse another optimizer's state: torch takes it, and fails in the first step.
+
+    Raises:
+        CheckpointError: It is another one's.
+    """
+    if saved is not None and mine and saved != mine:
+        message = (
+            f"the checkpoint's optimizer is {', '.join(saved)}, and this run's "
+            f"{', '.join(mine)}, which cannot go on from its state. Resume with the "
+            "one it was saved with, or pass resume_optimizer=False to runner.resume()."
+        )
+        raise CheckpointError(message)
 
 
 def _part(checkpoint: Mapping[str, Any], name: str) -> Any:

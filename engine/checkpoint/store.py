@@ -181,6 +181,10 @@ class Store:
         manifest = find_manifest(self._storage, name)
         return "" if manifest is None else manifest.run_id
 
+    def has(self, name: str) -> bool:
+        """Whether a file of that name was written whole."""
+        return find_manifest(self._storage, name) is not None
+
     def drop(self, name: str, *, run_id: str | None = None) -> bool:
         """Delete a file and its manifest; what is gone already is fine.
 

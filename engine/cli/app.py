@@ -126,7 +126,7 @@ def _mistakes(*, debug: bool) -> Iterator[None]:
         typer.echo(f"error: {error}", err=True)
         for note in getattr(error, "__notes__", ()):
             typer.echo(f"  {note}", err=True)
-        raise typer.Exit(_MISTAKE) from error
+        raise typer.Exit(1 if error.while_running else _MISTAKE) from error
 
 
 def _leave_with(good: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.config import Config, parse_overrides
-from engine.errors import ConfigError
+from engine.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +38,30 @@ def read_config(path: Path, overrides: Sequence[str]) -> Config:
             )
             raise ConfigError(message)
     config = Config.fromfile(path)
+    for key in changes:
+        _check_known(key, config)
     config.merge_from_dict(changes)
     return config
+
+
+def _check_known(key: str, config: Config) -> None:
+    """Refuse a value for what is neither in the config nor the Runner's.
+
+    Raises:
+        ConfigError: It is.
+    """
+    name = key.partition(".")[0]
+    if name in config:
+        return
+    from engine.runner.runner import argument_names  # imports torch
+
+    known = [*argument_names(), *config]
+    if name not in known:
+        message = (
+            f"--set {key}: neither the config nor the Runner has {name!r}."
+            f"{did_you_mean(name, known)}"
+        )
+        raise ConfigError(message)
 
 
 def load_config(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from engine.errors import ConfigError
+from engine.errors import CheckpointError, ConfigError
 from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.model import is_model_wrapper
@@ -197,9 +197,13 @@ class EMAHook(Hook):
             for name, value in saved.items()
             if name in averages
         }
-        found = self.ema_model.load_state_dict(
-            {**saved, **averages}, strict=self.strict_load
-        )
+        try:
+            found = self.ema_model.load_state_dict(
+                {**saved, **averages}, strict=self.strict_load
+            )
+        except RuntimeError as error:  # torch's way to say that shapes differ
+            message = f"the checkpoint's averages do not fit this run's model: {error}"
+            raise CheckpointError(message) from error
         if found.missing_keys or found.unexpected_keys:
             runner.logger.warning(
                 "ema_does_not_fit",

@@ -286,8 +286,9 @@ class NanGuardHook(Hook):
         if runner.state.rollbacks >= self.max_rollbacks:
             message = (
                 f"{told}, and the run went back {runner.state.rollbacks} times already "
-                f"(max_rollbacks={self.max_rollbacks}). It is not the batches: look at "
-                "the learning rate and the model."
+                f"(max_rollbacks={self.max_rollbacks}). If samples are damaged, mend "
+                "them or raise max_rollbacks: each costs one in each pass over the "
+                "data. Else look at the learning rate and the model."
             )
             raise NonFiniteError(message)
         runner.trainer.roll_back(

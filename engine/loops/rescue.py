@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from engine.checkpoint import HostCopy
+from engine.checkpoint import HostCopy, Store, name_of, parent_of
 from engine.errors import ConfigError, NonFiniteError
 from engine.events import Events, Priority
 from engine.loops.rewind import Rewind
@@ -15,7 +15,7 @@ from engine.state import Phase
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.checkpoint import Location, Store
+    from engine.checkpoint import Location
     from engine.events import Handle
 
 __all__ = ["Rescue"]
@@ -41,6 +41,7 @@ class Rescue:
         self._before_due: Rewind | None = None
         self._here: tuple[Location | None, int] = (None, 0)
         self._last: tuple[Location | None, int] = (None, 0)
+        self._last_but_one: tuple[Location | None, int] = (None, 0)
         self._freezing: Handle | None = None
         self._host = HostCopy()
         self._frozen: dict[str, Any] | None = None
@@ -83,14 +84,14 @@ class Rescue:
             iteration: Iterations that were done.
             here: Whether it holds the state of the present safe point.
         """
-        self._last = (path, iteration)
+        self._last_but_one, self._last = self._last, (path, iteration)
         self._frozen = None  # older than this
         if here:
             self._here = (path, iteration)
 
     def resumed(self, iteration: int) -> None:
         """The run is another one: that of a checkpoint."""
-        self._last = (None, iteration)
+        self._last = self._last_but_one = (None, iteration)
         self._frozen = None
         self.give_up()
         self.file.adopt(iteration)
@@ -168,6 +169,8 @@ class Rescue:
 
     def _describe_loss(self) -> str:
         path, iteration = self._last
+        if path is not None and not self._is_there(path):  # its writer has failed
+            path, iteration = self._last_but_one
         again = self._trainer.run_state.iteration - iteration
         told = f"{_place(self._trainer)} Nothing is saved from what failed. "
         if path is None and iteration:  # it was resumed from what was in memory
@@ -178,6 +181,12 @@ class Rescue:
             f"{told}The newest checkpoint is {path}; a resume from it does {again} "
             "iterations again, exactly as they were."
         )
+
+    def _is_there(self, path: Location) -> bool:
+        store = self.file.store
+        if parent_of(path) != store.folder:
+            store = Store(parent_of(path))
+        return store.has(name_of(path))
 
     # -- frozen copies -----------------------------------------------------------
 

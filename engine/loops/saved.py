@@ -373,6 +373,10 @@ class SavedEngine(EventEngine):
         self.inside.load(checkpoint["engine"].get("validation"))
         self._must_be_exact, self._report = exact, report
         self._tell(report.inexact)
+        for one in examine_inside(checkpoint["engine"].get("validation")):
+            self.context.logger.info(
+                "validation_resumed", line=f"Resume: {one}", reason=one.reason
+            )
         return report
 
     @property

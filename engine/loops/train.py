@@ -15,7 +15,7 @@ from engine.dataset import (
     draws_apart,
     open_cursor,
 )
-from engine.errors import MetricError, NonFiniteError, StateError
+from engine.errors import EngineError, MetricError, NonFiniteError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.dues import pay
@@ -572,6 +572,8 @@ class TrainEngine(Driven, SavedEngine):
         if not self._turns:
             return  # it had not begun, or was done
         self._turns = False
+        if isinstance(error, EngineError):
+            error.while_running = True
         # What runs between a safe point and a batch would run again after a resume.
         between = ("GET_BATCH_STARTED", "DATALOADER_STOP_ITERATION")
         untouched = all(self.bus.dispatcher(event).run is None for event in between)

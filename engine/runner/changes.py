@@ -22,9 +22,11 @@ class Effect(Enum):
     HARMLESS = "harmless"
     """Training goes on as it would have."""
     ORDER = "changes the data or its order"
-    SCHEDULE = "changes a schedule"
-    STATE = "may break state"
-    """The saved state was made with the old setting."""
+    LENGTH = "changes the run's length"
+    SCHEDULE = "a saved schedule goes on as it was; a new one has no effect"
+    IGNORED = "no effect: the saved optimizer goes on with what it was saved with"
+    """To train on with another value, begin a new run with ``load_from``."""
+    STATE = "takes effect from here, on state that was made without it"
 
 
 # The first that fits a setting's path decides; a path fits what begins with it.
@@ -45,8 +47,8 @@ _EFFECTS: tuple[tuple[str, Effect], ...] = (
     ("randomness.diff_rank_seed", Effect.ORDER),
     ("randomness.deterministic", Effect.STATE),
     ("randomness", Effect.HARMLESS),  # the checkpoint's seed counts, and is told of
-    ("train_cfg.max_epochs", Effect.SCHEDULE),
-    ("train_cfg.max_iters", Effect.SCHEDULE),
+    ("train_cfg.max_epochs", Effect.LENGTH),
+    ("train_cfg.max_iters", Effect.LENGTH),
     ("train_cfg.on_longer", Effect.HARMLESS),
     ("train_cfg.val", Effect.HARMLESS),
     ("train_cfg.dynamic_intervals", Effect.HARMLESS),
@@ -57,11 +59,17 @@ _EFFECTS: tuple[tuple[str, Effect], ...] = (
     ("default_hooks.checkpoint", Effect.HARMLESS),
     ("model", Effect.STATE),
     ("data_preprocessor", Effect.STATE),
+    ("optim_wrapper.optimizer.type", Effect.STATE),
+    ("optim_wrapper.optimizer", Effect.IGNORED),
+    ("optim_wrapper.paramwise_cfg", Effect.IGNORED),
     ("optim_wrapper", Effect.STATE),
     ("train_cfg", Effect.STATE),
     ("default_hooks", Effect.STATE),
     ("custom_hooks", Effect.STATE),
 )
+
+
+_COMES_BACK = (Effect.HARMLESS, Effect.LENGTH, Effect.SCHEDULE, Effect.IGNORED)
 
 
 @frozen
@@ -83,9 +91,10 @@ class Change:
     def report(self) -> PartReport | None:
         """What a resume says of it; ``None`` if state comes back nevertheless.
 
-        A schedule's own state comes back, and for a changed length a choice is asked.
+        A schedule's own state comes back, and for a changed length a choice is asked;
+        an optimizer's does too, its rates among it.
         """
-        if self.effect in (Effect.HARMLESS, Effect.SCHEDULE):
+        if self.effect in _COMES_BACK:
             return None
         level = Exactness.BEST_EFFORT
         return PartReport(f"setting {self.path}", level, self.describe())

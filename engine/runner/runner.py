@@ -43,7 +43,7 @@ from engine.model import require_step, turn_on_activation_checkpointing
 from engine.registry import RUNNERS
 from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
-from engine.runner.changes import changes, flatten
+from engine.runner.changes import Effect, changes, flatten
 from engine.runner.ends import telling_the_end
 from engine.runner.environment import describe_environment
 from engine.runner.folders import as_path, log_folder, make_folder
@@ -231,7 +231,6 @@ class Runner(RunnerBuilders):
             self._make_engines()
             self.register_hooks(default_hooks, custom_hooks)
         self._log_environment()
-        self.dump_config()
 
     @classmethod
     def from_cfg(cls, cfg: Mapping[str, Any] | str | os.PathLike[str]) -> Self:
@@ -308,6 +307,7 @@ class Runner(RunnerBuilders):
             self._log_hooks()
             self._init_weights()
             self.load_or_resume()
+            self.dump_config()  # of a run that is accepted
             self._compile()
             if not self.state.started:
                 self.model.train()
@@ -745,7 +745,9 @@ class Runner(RunnerBuilders):
             if report is not None:
                 found.append(report)
             else:
-                self.logger.info(
+                vain = change.effect in (Effect.SCHEDULE, Effect.IGNORED)
+                tell = self.logger.warning if vain else self.logger.info
+                tell(
                     "setting_changed",
                     line=f"Resume: {change.path} {change.describe()}",
                     path=change.path,

@@ -103,7 +103,8 @@ class ResumeReport:
         message = (
             'resume="exact": not everything in this run can be restored to the bit:\n'
             f"{lines}\n"
-            "Mend these, or resume with resume=True, which goes on and lists them."
+            "Mend these, or resume with resume=True (on the command line --resume), "
+            "which goes on and lists them."
         )
         raise InexactResumeError(message)
 

@@ -36,7 +36,9 @@ class Digits(killable.Digits):
 
     def __getitem__(self, index: int) -> Any:
         self.read += 1
-        if PLACE == "worker" and get_worker_info() is not None and self.read == 40:
+        worker = get_worker_info()  # one of them: a second signal kills
+        first = worker is not None and worker.id == 0
+        if PLACE == "worker" and first and self.read == 40:
             os.killpg(os.getpgrp(), NUMBER)
         return super().__getitem__(index)
 

@@ -10,9 +10,9 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from engine import CheckpointHook, Hook, TrainEngine
-from engine.errors import CheckpointDamagedError, InexactResumeError
+from engine.errors import CheckpointDamagedError, CheckpointError, InexactResumeError
 from tests import forked
-from tests.runs import Recorder, RunPlan, make_runner, train
+from tests.runs import Recorder, RunPlan, make_runner, story, train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,3 +206,31 @@ default_hooks = dict(checkpoint=dict(by_epoch=False, interval=2))
     done = forked.run(*call, *longer, "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Resume: best effort: train data" in done.stderr
+
+
+def test_another_kind_of_optimizer_is_refused(tmp_path: Path) -> None:
+    """Before anything is trained; torch would take its state, and fail in a step."""
+    plan = RunPlan(max_epochs=1)
+    train(plan, tmp_path)
+    other = make_runner(
+        plan, tmp_path, resume=True, optim_wrapper={"optimizer": {"type": "RMSprop"}}
+    )
+    told = r"the checkpoint's optimizer is torch\S*Adam, and this run's torch\S*RMSprop"
+    with pytest.raises(CheckpointError, match=told):
+        other.train()
+
+
+def test_a_new_rate_is_said_to_have_no_effect(tmp_path: Path) -> None:
+    """The saved optimizer goes on; the run is the one that it was."""
+    plan = RunPlan(max_epochs=2, schedule="none")
+    whole = train(plan, tmp_path / "whole")
+    cut = tmp_path / "whole" / "epoch_1.pth"
+    other = {"optimizer": {"type": "Adam", "lr": 0.5}, "accumulative_counts": 1}
+    rest = train(plan, tmp_path / "rest", resume_from=cut, optim_wrapper=other)
+    assert story(rest) == story(whole)
+    (log,) = (tmp_path / "rest").glob("*/*.log.jsonl")
+    (line,) = [
+        line for line in log.read_text().splitlines() if "setting_changed" in line
+    ]
+    assert "no effect: the saved optimizer goes on" in line
+    assert '"level": "warning"' in line

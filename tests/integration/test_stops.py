@@ -353,3 +353,26 @@ def _no_memory() -> Iterator[None]:
     """``memory://`` is of the process: each test begins with an empty one."""
     yield
     fsspec.filesystem("memory").store.clear()
+
+
+def test_a_save_that_fails_for_good_names_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the file that could not be written: what a resume would take."""
+    write = Store.write
+
+    def full(store: Store, name: str, checkpoint: Any) -> Any:
+        if name in ("iter_4.pth", "stopped_iter_4.pth", "stopped_iter_5.pth"):
+            message = f"{name}: could not be written: no space"
+            raise CheckpointError(message)
+        return write(store, name, checkpoint)
+
+    monkeypatch.setattr(Store, "write", full)
+    runner = make(tmp_path, CheckpointHook(interval=2, by_epoch=False))
+    with pytest.raises(CheckpointError, match="no space") as caught:
+        runner.train()
+    assert caught.value.while_running
+    told = notes(caught.value)
+    assert f"The newest checkpoint is {tmp_path / 'iter_2.pth'}; " in told
+    again = runner.state.iteration - 2
+    assert f"does {again} iterations again" in told
