@@ -226,11 +226,18 @@ def test_a_new_rate_is_said_to_have_no_effect(tmp_path: Path) -> None:
     whole = train(plan, tmp_path / "whole")
     cut = tmp_path / "whole" / "epoch_1.pth"
     other = {"optimizer": {"type": "Adam", "lr": 0.5}, "accumulative_counts": 1}
-    rest = train(plan, tmp_path / "rest", resume_from=cut, optim_wrapper=other)
+    rest = make_runner(
+        plan,
+        tmp_path / "rest",
+        load_from=cut,
+        resume=True,
+        optim_wrapper=other,
+        log_level="WARNING",
+    )
+    rest.train()
     assert story(rest) == story(whole)
-    (log,) = (tmp_path / "rest").glob("*/*.log.jsonl")
-    (line,) = [
-        line for line in log.read_text().splitlines() if "setting_changed" in line
-    ]
-    assert "no effect: the saved optimizer goes on" in line
-    assert '"level": "warning"' in line
+    log = rest.log_dir / f"{rest.log_dir.name}.log.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    (line,) = [line for line in lines if line["event"] == "setting_changed"]
+    assert line["path"] == "optim_wrapper.optimizer.lr"
+    assert "no effect: the saved optimizer goes on" in line["effect"]

@@ -224,9 +224,9 @@ def test_config_show_prints_what_loads_back(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("model: {type: Net, depth: 1}\n")
     child = tmp_path / "child.yaml"
     child.write_text("_base_: base.yaml\nmodel: {depth: 2}\n")
-    done = RUNNER.invoke(app, ["config", "show", str(child), "--set", "lr=0.1"])
+    done = RUNNER.invoke(app, ["config", "show", str(child), "--set", "resume=True"])
     assert done.exit_code == 0, done.output
-    expected = {"model": {"type": "Net", "depth": 2}, "lr": 0.1}
+    expected = {"model": {"type": "Net", "depth": 2}, "resume": True}
     assert Config.fromstring(done.stdout, ".py") == Config(expected)
 
 

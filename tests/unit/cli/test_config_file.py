@@ -31,10 +31,10 @@ def test_the_work_dir_is_the_calls_or_the_files_or_named_by_it(tmp_path: Path) -
 def test_the_command_line_changes_entries(tmp_path: Path) -> None:
     """Nested ones, items of lists, and new ones."""
     path = config(tmp_path, "model: {depth: 1, layers: [{width: 2}]}\n", "toy.yaml")
-    changes = ["model.depth=3", "model.layers.0.width=[1, 2]", "seed=None"]
+    changes = ["model.depth=3", "model.layers.0.width=[1, 2]", "launcher=None"]
     cfg = load_config(path, overrides=changes)
     assert cfg.model.to_dict() == {"depth": 3, "layers": [{"width": [1, 2]}]}
-    assert cfg.seed is None
+    assert cfg.launcher is None
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,8 @@ def test_the_command_line_changes_entries(tmp_path: Path) -> None:
         ("model", "model"),
         ("=3", "=3"),
         ("model.depth=[1", r"\[1"),
+        ("modle.depth=1", "has 'modle'. Did you mean 'model'"),
+        ("lr=1", "neither the config nor the Runner has 'lr'"),
     ],
 )
 def test_bad_changes(change: str, said: str, tmp_path: Path) -> None:

@@ -381,13 +381,15 @@ def test_the_config_is_written_and_loads_back(tmp_path: Path) -> None:
     )
     runner = Runner.from_cfg(str(file))
     written = tmp_path / "run" / "mine.py"
-    assert Config.fromfile(written) == Config.fromfile(file) == runner.cfg
+    assert not written.exists()  # what is refused leaves the last run's in place
     assert runner.dump_config() == written
+    assert Config.fromfile(written) == Config.fromfile(file) == runner.cfg
 
 
 def test_a_config_with_objects_is_told_not_written(tmp_path: Path) -> None:
     """The run goes on; the object is named."""
     runner = whole(tmp_path, model=Net(Flat()), log_level="WARNING")
+    assert runner.dump_config() is None
     log = runner.log_dir / f"{runner.log_dir.name}.log.jsonl"
     (line,) = [json.loads(one) for one in log.read_text().splitlines()]
     assert line["event"] == "config_not_written"
