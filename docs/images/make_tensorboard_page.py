@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 DIGITS = HERE.parent / "examples" / "digits.py"
 BACKENDS = "visualizer.vis_backends=[{'type': 'TensorboardVisBackend'}]"
 SECONDS = 60
+TAGS = "accuracy|loss|lr"
 
 
 def main(picture: Path) -> None:
@@ -44,7 +45,8 @@ def main(picture: Path) -> None:
         options = ["--host", "127.0.0.1", "--port", str(port), "--load_fast", "false"]
         server = subprocess.Popen([*serve, *options])  # noqa: S603 - a client of ours
         try:
-            page = f"http://127.0.0.1:{port}/?darkMode=false#timeseries"
+            # The newer tab, "time series", draws with WebGL, which this browser lacks.
+            page = f"http://127.0.0.1:{port}/?darkMode=false#scalars&tagFilter={TAGS}"
             _wait_for(f"http://127.0.0.1:{port}/data/runs")
             look = [
                 browser,
