@@ -266,9 +266,9 @@ class Story:
             return
         for key, value in record.items():
             number = as_number(value)
-            if number is None or key in _APART or key in _PLACES:
-                continue
-            self._training.setdefault(key, {})[done] = number
+            if number is not None and key not in _APART and key not in _PLACES:
+                name = key.removeprefix("train/")  # a log with hierarchy
+                self._training.setdefault(name, {})[done] = number
         epoch = _whole(record, "epoch")
         if epoch:
             self._epochs.append((epoch, done, True))
@@ -320,7 +320,9 @@ class Story:
         if self.starts and self.starts[-1].max_iters is not None:
             return False
         epochs = [epoch for epoch, _, _ in self._epochs]
-        return not epochs or max(self._validations, default=0) <= max(epochs)
+        if not epochs:  # lines of a run bounded by iterations tell none
+            return not self._training
+        return max(self._validations, default=0) <= max(epochs)
 
     def validations(self) -> Sequence[Validation]:
         """Each with the iteration that it followed, where that can be told."""
@@ -395,7 +397,7 @@ def _metrics(record: Mapping[str, Any]) -> dict[str, float]:
         if number is None or key in _APART or key in _PLACES:
             continue
         if key.rpartition("/")[2] not in TIMES:
-            found[key] = number
+            found[key.removeprefix("val/").removeprefix("test/")] = number
     return found
 
 
@@ -428,7 +430,10 @@ def _seconds(value: object) -> float:
 
 def _guess(start: Start, record: Mapping[str, Any], done: int) -> Spent | None:
     """Where time went by the mean times of log lines, each up to the next line."""
-    whole, data = as_number(record.get("time")), as_number(record.get("data_time"))
+    whole, data = [
+        as_number(record.get(name, record.get(f"train/{name}")))
+        for name in ("time", "data_time")
+    ]
     time = str(record.get("timestamp", ""))
     if whole is None or data is None or not time or not math.isfinite(whole + data):
         return start.spent
