@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -49,10 +50,13 @@ def run(
 
 
 def show_metrics(metrics: Mapping[str, Any]) -> None:
-    """Print metrics, one to a line."""
+    """Print metrics, one to a line; a table below its name."""
+    width = max([11, *map(len, metrics)])
     for name, value in metrics.items():
         shown = f"{value:.4f}" if isinstance(value, float) else str(value)
-        typer.echo(f"  {name:<11} {shown}")
+        if "\n" in shown:
+            shown = "\n" + indent(shown, "    ")
+        typer.echo(f"  {name:<{width}} {shown}")
 
 
 def _newest(work_dir: Path, mode: str) -> Location:

@@ -7,14 +7,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import MetricError, SerializationError, a_type, did_you_mean
+from engine.evaluator.adapt import as_metric
+from engine.evaluator.library_metric import LibraryMetric
 from engine.evaluator.memory import pack, unpack
-from engine.evaluator.metric import BaseMetric
 from engine.registry import EVALUATOR
 
 if TYPE_CHECKING:
+    from engine.evaluator.metric import BaseMetric
     from engine.typing import Batch, Plain
 
-__all__ = ["Evaluator", "get_metric_value"]
+__all__ = ["Evaluator", "get_metric_number", "get_metric_value"]
 
 
 @EVALUATOR.register_module()
@@ -22,23 +24,26 @@ class Evaluator:
     """Hands each batch to all metrics and merges what they compute.
 
     Args:
-        metrics: One metric, or a sequence of them. Each reports keys of its own.
+        metrics: One metric, or a sequence of them: ours, or of ``ignite.metrics`` or
+            torchmetrics. Each reports keys of its own.
 
     Attributes:
         metrics: The metrics, as a list.
 
     Raises:
-        MetricError: Something among ``metrics`` is no :class:`BaseMetric`.
+        MetricError: Something among ``metrics`` is no metric.
     """
 
-    def __init__(self, metrics: BaseMetric | Sequence[BaseMetric]) -> None:
+    def __init__(self, metrics: Any) -> None:
         given: Sequence[Any] = (
             metrics if isinstance(metrics, (list, tuple)) else [metrics]
         )
-        for index, metric in enumerate(given):
-            if not isinstance(metric, BaseMetric):
-                raise MetricError(_no_metric(index, metric))
-        self.metrics: list[BaseMetric] = list(given)
+        self.metrics: list[BaseMetric] = []
+        for index, one in enumerate(given):
+            metric = as_metric(one)
+            if metric is None:
+                raise MetricError(_no_metric(index, one))
+            self.metrics.append(metric)
         self._dataset_meta: Mapping[str, Any] | None = None
 
     @property
@@ -51,6 +56,17 @@ class Evaluator:
         self._dataset_meta = dataset_meta
         for metric in self.metrics:
             metric.dataset_meta = dataset_meta
+
+    def expect(self, size: int | None) -> None:
+        """Say how many samples will be evaluated.
+
+        Args:
+            size: Samples in the dataset; what is beyond them is padding, which metrics
+                of other libraries cannot take back later. ``None``: there is none.
+        """
+        for metric in self.metrics:
+            if isinstance(metric, LibraryMetric):
+                metric.expect(size)
 
     def process(self, data_samples: Iterable[Any], data_batch: Batch = None) -> None:
         """Hand one batch to all metrics.
@@ -189,6 +205,7 @@ class Evaluator:
             )
             raise MetricError(msg)
         self.reset()
+        self.expect(None)
         # Walked rather than sliced: a dataset has no slices.
         samples = iter(data_samples)
         batches = None if data is None else iter(data)
@@ -230,6 +247,28 @@ def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
     raise MetricError(msg)
 
 
+def get_metric_number(indicator: str, metrics: Mapping[str, Any]) -> float:
+    """The number that ``indicator`` means among an evaluation's values.
+
+    Args:
+        indicator: As for :func:`get_metric_value`.
+        metrics: Values by name.
+
+    Raises:
+        MetricError: No name fits, several do, or the value is no number, as a
+            confusion matrix is none.
+    """
+    value = get_metric_value(indicator, metrics)
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        msg = (
+            f"the metric {indicator!r} is {a_type(value)}, but what is watched must be "
+            "a number. Name another one, or let the metric report a number too."
+        )
+        raise MetricError(msg) from error
+
+
 def _names(keys: Iterable[str]) -> str:
     return ", ".join(map(repr, keys))
 
@@ -248,5 +287,6 @@ def _no_metric(index: int, found: object) -> str:
         )
     return (
         f"Evaluator: metrics[{index}] is a {kind.__module__}.{kind.__qualname__}, but "
-        f"finished engine.evaluator.BaseMetric objects are needed. {advice}"
+        "finished engine.evaluator.BaseMetric objects are needed, or metrics of "
+        f"ignite.metrics or torchmetrics. {advice}"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ignite.engine import Engine
 from ignite.metrics import Metric
 
 from engine.errors import MetricError, SerializationError, a_type
@@ -32,7 +33,10 @@ class IgniteMemory:
         self.metric = metric
         inside = {name: _metrics_in(value) for name, value in vars(metric).items()}
         self.parts = [IgniteMemory(one) for some in inside.values() for one in some]
-        self._left_out = frozenset(name for name, some in inside.items() if some)
+        engines = {name for name, value in vars(metric).items() if _is_engine(value)}
+        self._left_out = frozenset(
+            engines.union(name for name, some in inside.items() if some)
+        )
         self._at_begin = digests(metric, self._left_out)
 
     @property
@@ -68,6 +72,11 @@ class IgniteMemory:
         vars(self.metric).update(unpack(state_dict["changed"]))
         for one, saved in zip(self.parts, state_dict["parts"], strict=True):
             one.load_state_dict(saved)
+
+
+def _is_engine(value: Any) -> bool:
+    """Whether it is what a metric made of others is attached to."""
+    return isinstance(value, Engine)
 
 
 def _metrics_in(value: Any) -> list[Metric]:

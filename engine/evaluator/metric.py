@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from engine.dist import broadcast_object_list, collect_results, is_main_process
 from engine.errors import MetricError, SerializationError, a_type
 from engine.evaluator.memory import digests, pack, unpack
 
@@ -43,28 +44,43 @@ class BaseMetric(ABC):
 
     Args:
         collect_device: ``"cpu"`` or ``"gpu"``, the place where several ranks' results
-            would meet. One process has nothing to collect.
+            meet. One process has nothing to collect.
         prefix: Put before each key as ``prefix/key``. ``None`` or ``""``: the class's
             ``default_prefix``, if it has one.
+        collect_dir: A folder on a disk that all ranks see, where their results meet on
+            the CPU; ``None``: in memory.
 
     Attributes:
         results: What :meth:`process` has put in since the last evaluation.
 
     Raises:
-        MetricError: ``collect_device`` is something else.
+        MetricError: ``collect_device`` is something else, or ``collect_dir`` is given
+            with ``"gpu"``.
     """
 
     default_prefix: ClassVar[str | None] = None
     """The prefix of metrics that were given none."""
 
-    def __init__(self, collect_device: str = "cpu", prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+        collect_dir: str | None = None,
+    ) -> None:
         if collect_device not in {"cpu", "gpu"}:
             msg = (
                 f"{type(self).__name__}: collect_device is {collect_device!r}, but it "
                 "is 'cpu' or 'gpu'."
             )
             raise MetricError(msg)
+        if collect_dir is not None and collect_device != "cpu":
+            msg = (
+                f"{type(self).__name__}: collect_dir={collect_dir!r} is where results "
+                'meet on the CPU, but collect_device is "gpu". Give one of them.'
+            )
+            raise MetricError(msg)
         self.collect_device = collect_device
+        self.collect_dir = collect_dir
         self.prefix = prefix or self.default_prefix
         self.results: list[Any] = []
         self._dataset_meta: Mapping[str, Any] | None = None
@@ -122,16 +138,30 @@ class BaseMetric(ABC):
                 "batch, and must append to self.results."
             )
             raise MetricError(msg)
-        # Several ranks' results would be collected here.
-        values = self.compute_metrics(self.results[:size])
+        gathered = collect_results(
+            self.results, size, self.collect_device, self.collect_dir
+        )
+        # Rank 0 computes, and all ranks have the values: they decide what is best.
+        computed: list[Any] = [None]
+        if is_main_process():
+            assert gathered is not None
+            computed[0] = self.compute_metrics(gathered)
+            self._check_values(computed[0])
+        broadcast_object_list(computed)
+        self.reset()
+        return self.named(computed[0])
+
+    def _check_values(self, values: Any) -> None:
         if not isinstance(values, Mapping):
             msg = (
-                f"{name}.compute_metrics returned {values!r}, "
+                f"{type(self).__name__}.compute_metrics returned {values!r}, "
                 f"{a_type(values)}, but values by name are needed: "
                 'return a dict such as {"acc": 0.9}.'
             )
             raise MetricError(msg)
-        self.reset()
+
+    def named(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values under their whole names."""
         if self.prefix is None:
             return dict(values)
         return {f"{self.prefix}/{key}": value for key, value in values.items()}

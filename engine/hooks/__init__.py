@@ -14,6 +14,7 @@ from engine.hooks.naive_visualization import NaiveVisualizationHook
 from engine.hooks.nan_guard import NanGuardHook
 from engine.hooks.param_scheduler import ParamSchedulerHook
 from engine.hooks.points import POINTS, Point
+from engine.hooks.prepare_tta import PrepareTTAHook
 from engine.hooks.profiler import ProfilerHook
 from engine.hooks.progress_bar import ProgressBarHook
 from engine.hooks.runtime_info import RuntimeInfoHook
@@ -41,6 +42,7 @@ __all__ = [
     "NanGuardHook",
     "ParamSchedulerHook",
     "Point",
+    "PrepareTTAHook",
     "ProfilerHook",
     "ProgressBarHook",
     "RuntimeInfoHook",

@@ -18,7 +18,7 @@ from engine.checkpoint import (
     publish,
 )
 from engine.errors import ConfigError
-from engine.evaluator import get_metric_value
+from engine.evaluator.evaluator import get_metric_number
 from engine.events import Events, Priority
 from engine.hooks.best import GREATER, LESS, find_rules, is_better
 from engine.hooks.disk_room import RoomCheck
@@ -227,7 +227,7 @@ class CheckpointHook(Hook):
             self._rules = self._rules or self._find_rules(self._monitored, None)
         number = runner.epoch if self.by_epoch else runner.iter
         for name in self._monitored:
-            score = float(get_metric_value(name, metrics))
+            score = get_metric_number(name, metrics)
             if math.isnan(score):
                 runner.logger.warning("best_metric_is_nan", metric=name)
             elif is_better(score, self._best_scores.get(name), self._rule(name)):

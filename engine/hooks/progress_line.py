@@ -70,15 +70,17 @@ def progress_line(work: Work, *, width: int, is_ascii: bool = False) -> Text:
     ]
     parts = [part for part in parts if part[1]]
     used = sum(len(text) + 1 for _, text in parts) - 1
+    whole = used <= width
     while used > width and len(parts) > 2:  # label and count stay  # noqa: PLR2004
         used -= len(parts.pop(2)[1]) + 1
-    bar = _LEAST_BAR + 1 if work.total and used + _LEAST_BAR < width else 0
+    least = _LEAST_BAR + 1 if work.total else 0
     for name, value in work.values.items():
         text = f"{name} {value}"
-        if used + bar + len(text) + 1 > width:
+        if not whole or used + least + len(text) + 1 > width:
             break
         parts.append(("green", text))
         used += len(text) + 1
+    bar = work.total and used + least <= width
     line = Text(parts[0][1], no_wrap=True, end="")
     if bar:
         room = min(width - used - 1, _MOST_BAR)

@@ -76,13 +76,16 @@ class _EvalLoop(BaseLoop):
         call(f"before_{mode}")
         call(f"before_{mode}_epoch")
         self.evaluator.reset()
+        size = len(getattr(self.dataloader, "dataset", ()))
+        if self.batch_limit is not None:
+            size = 0
+        if hasattr(self.evaluator, "expect"):
+            self.evaluator.expect(size or None)
         seen = 0
         for index, batch in enumerate(self.dataloader):
             self.run_iter(index, batch)
             seen += count_samples(batch)
-        size = len(getattr(self.dataloader, "dataset", ()))
-        if self.batch_limit is not None or not size:
-            size = seen
+        size = size or seen
         metrics: dict[str, Any] = dict(self.evaluator.evaluate(size))
         call(f"after_{mode}_epoch", metrics=metrics)
         call(f"after_{mode}")

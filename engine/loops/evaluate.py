@@ -374,6 +374,9 @@ class EvalEngine(Driven, EventEngine):
     def _setup_dataloader_iter(self) -> None:
         # Ignite's loop calls this when the handlers of the begin have run.
         assert self._data is not None
+        expect = getattr(self.evaluator, "expect", None)
+        if expect is not None:
+            expect(self._dataset_size())
         number = self.run_state.iteration
         place, self._place_to_go_on = self._place_to_go_on, None
         if place is None:
@@ -483,11 +486,16 @@ class EvalEngine(Driven, EventEngine):
 
     def _size(self) -> int:
         """Samples that were evaluated; padded ones left out."""
+        size = self._dataset_size()
+        return self._samples if size is None else size
+
+    def _dataset_size(self) -> int | None:
+        """Samples in the dataset; ``None`` if not all of it is evaluated."""
         dataset = getattr(self.state.dataloader, "dataset", None)
         complete = self.state.epoch_length == _length(self.state.dataloader, None)
         if complete and hasattr(dataset, "__len__"):
             return len(dataset)  # type: ignore[arg-type]  # asked just now
-        return self._samples
+        return None
 
 
 @frozen

@@ -114,6 +114,7 @@ class TrainEngine(Driven, SavedEngine):
         self.spent = TimeSpent()
         # Whether the loop turns, and whether reading its data has failed.
         self._turns = self._unread = self._reads_apart = self._goes_back = False
+        self._begins = False  # whether what it begins with is still to be paid
         self._read: tuple[Any, int | None] = ((), None)  # what _open was given
         if self.context.stops.max_seconds is not None:
             self.bus.add("SAFE_POINT", self._look_at_clock, priority=0, args=())
@@ -422,9 +423,8 @@ class TrainEngine(Driven, SavedEngine):
                 self.driving = True
                 try:
                     if going_on:
+                        self._begins = True  # the loop does
                         self._go_on()
-                        if self.clock.epoch_is_over:
-                            self._end_owed_epoch()
                     assert self.state.dataloader is not None
                     yield DrivenData(
                         self.state.dataloader,
@@ -460,7 +460,7 @@ class TrainEngine(Driven, SavedEngine):
     def _go_on(self) -> None:
         """After an interrupt: what was left unpaid comes first."""
         restore_randomness(self._paused)
-        self._pay_dues()
+        self._pay_what_it_begins_with()
 
     def _check_same_bounds(self, max_epochs: int | None, max_iters: int | None) -> None:
         limits = self.run_state.limits
@@ -774,9 +774,17 @@ class TrainEngine(Driven, SavedEngine):
         self.context.hook_set.watch()
         first, state.started = not state.started, True
         self._validations.begin(first=first)
+        self._begins = True
+        self._pay_what_it_begins_with()
+
+    def _pay_what_it_begins_with(self) -> None:
+        """What was owed; then comes the end before which it was saved, if it was."""
         self._pay_dues()
         self.spent.mark = perf_counter()
-        if state.ended:  # it was saved between its end and what was owed there
+        if not self._begins or self.should_interrupt:  # that waits for what is owed
+            return
+        self._begins = False
+        if self.run_state.ended:
             self.should_terminate = True
         elif self.clock.epoch_is_over:
             self._end_owed_epoch()

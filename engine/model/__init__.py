@@ -38,6 +38,7 @@ from engine.model.stack import merge_dict, stack_batch
 from engine.model.step_model import StepModel
 from engine.model.steps import require_step
 from engine.model.surgery import compile_step, turn_on_activation_checkpointing
+from engine.model.tta import BaseTTAModel
 from engine.model.wrapped import is_model_wrapper
 from engine.model.wrappers import (
     MMDistributedDataParallel,
@@ -50,6 +51,7 @@ __all__ = [
     "BaseInit",
     "BaseModel",
     "BaseModule",
+    "BaseTTAModel",
     "Caffe2XavierInit",
     "ConstantInit",
     "ExponentialMovingAverage",

@@ -22,6 +22,7 @@ from engine.model import turn_on_activation_checkpointing
 from engine.optim import autocast
 from engine.runner.fast_dev_run import fast_dev_run
 from engine.runner.runner import Runner
+from engine.runner.tta import build_runner_with_tta
 from engine.state import set_random_seed
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "TestLoop",
     "ValLoop",
     "autocast",
+    "build_runner_with_tta",
     "fast_dev_run",
     "find_latest_checkpoint",
     "get_priority",

@@ -38,6 +38,7 @@ class RunnerFacts:
     _experiment_name: str
     _logger: RunLogger
     _model: nn.Module
+    _standing_in: nn.Module | None = None
     _state: RunState
     _timestamp: str
     _visualizer: Any
@@ -115,8 +116,15 @@ class RunnerFacts:
 
     @property
     def model(self) -> nn.Module:
-        """The model, in its wrapper if it has one."""
-        return self._model
+        """The model, in its wrapper if it has one, or what stands in for it."""
+        return self._model if self._standing_in is None else self._standing_in
+
+    def stand_in(self, model: nn.Module | None) -> None:
+        """Let another model stand in the place of the run's, until given ``None``.
+
+        What is saved, loaded and trained is the run's own.
+        """
+        self._standing_in = model
 
     @property
     def logger(self) -> RunLogger:

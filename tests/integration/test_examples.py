@@ -31,6 +31,7 @@ CONFIGS = [
     "custom_parts.py",
     "gan.py",
     "digits_ema.py",
+    "digits_per_class.py",
 ]
 
 

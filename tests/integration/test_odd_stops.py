@@ -25,6 +25,7 @@ from engine.checkpoint import HostCopy, find_latest_checkpoint, read
 from engine.errors import CheckpointDamagedError, RunInterrupted
 from engine.hooks import NanGuardHook
 from engine.loops.stops import Stops
+from engine.runner import IterBasedTrainLoop
 from tests.runs import Recorder, RunPlan, Samples, make_runner, recorder, story
 
 if TYPE_CHECKING:
@@ -497,3 +498,46 @@ def test_a_failure_lets_workers_go(tmp_path: Path, *, persistent: bool) -> None:
         runner.train()
     assert not multiprocessing.active_children()
     assert runner.state.phase is Phase.FAILED
+
+
+# -- twice at one place --------------------------------------------------------
+
+
+class OwnLoop(IterBasedTrainLoop):
+    """A loop that drives the engine."""
+
+    def run_iter(self, data_batch: Any) -> None:
+        super().run_iter(data_batch)
+
+
+@pytest.mark.parametrize("in_process", [False, True])
+@pytest.mark.parametrize("loop", [IterBasedTrainLoop, OwnLoop])
+def test_a_second_stop_before_what_the_end_owes(
+    tmp_path: Path, loop: type[IterBasedTrainLoop], *, in_process: bool
+) -> None:
+    """The validation that the last iteration owes comes before the end of its epoch."""
+    plan = RunPlan(max_epochs=None, max_iters=4, val_interval=2)
+
+    def begin(folder: Path, *hooks: Hook, **more: Any) -> Runner:
+        # The stop comes while that iteration is saved.
+        saving = CheckpointHook(interval=1, by_epoch=False)
+        train_cfg = {"type": loop, "max_iters": 4, "val_interval": 2}
+        return make(folder, saving, *hooks, plan=plan, train_cfg=train_cfg, **more)
+
+    whole = begin(tmp_path / "whole")
+    whole.train()
+    cut = tmp_path / "cut"
+    last = plan.iterations
+    stop = At("before_save_checkpoint", last, term)
+    again = At("before_run", last, term)
+    runner = begin(cut, stop, again)
+    with pytest.raises(RunInterrupted):
+        runner.train()
+    if not in_process:
+        runner = begin(cut, At("before_train", last, term), resume=True)
+    with pytest.raises(RunInterrupted, match="stopped"):
+        runner.train()
+    if not in_process:
+        runner = begin(cut, resume=True)
+    runner.train()
+    assert story(runner) == story(whole)

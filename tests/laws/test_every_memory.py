@@ -19,6 +19,7 @@ import torch
 from attrs import frozen
 from ignite.metrics import Precision
 from torch import nn
+from torchmetrics.classification import MulticlassAccuracy
 
 import engine
 from engine import (
@@ -30,6 +31,7 @@ from engine import (
     RunState,
     TrainEngine,
 )
+from engine.evaluator import DumpResults, IgniteMetric, TorchMetric
 from engine.evaluator.ignite_memory import IgniteMemory
 from engine.events import Bus
 from engine.hooks import EarlyStoppingHook, HookSet
@@ -260,6 +262,18 @@ def use_evaluator(held: Evaluator) -> None:
     held.process([1.0, 2.0])
 
 
+def library(make: Callable[[], Any]) -> Memory:
+    """A metric that is fed what ``StepModel`` returns."""
+    batch = {"outputs": torch.eye(3)[[0, 2]], "targets": torch.tensor([0, 1])}
+
+    def begun() -> Any:
+        metric = make()
+        metric.watch()
+        return metric
+
+    return Memory(begun, lambda held: held.process(None, [batch]))
+
+
 class Watched(Gathered):
     """What an evaluator has gathered."""
 
@@ -321,6 +335,9 @@ MEMORIES: dict[str, Memory] = {
     "Gathered": Memory(
         Watched, lambda held: use_evaluator(held.evaluator), Watched.state_dict
     ),
+    "IgniteMetric": library(lambda: IgniteMetric(Precision())),
+    "TorchMetric": library(lambda: TorchMetric(MulticlassAccuracy(3, average="micro"))),
+    "DumpResults": library(lambda: DumpResults("unused.pkl")),
     "IgniteMemory": Memory(
         lambda: IgniteMemory(Precision()),
         lambda held: held.metric.update((torch.eye(3)[[0, 2]], torch.tensor([0, 1]))),

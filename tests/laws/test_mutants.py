@@ -29,6 +29,10 @@ METRICS = (
     "tests/integration/test_resume_report.py"
     "::test_metrics_go_on_in_the_first_starts_file[iter_3]"
 )
+PADDED = (
+    "tests/unit/evaluator/test_library_metrics.py"
+    "::test_padded_samples_are_left_out[ignite: accuracy-17]"
+)
 FENCE = "tests/integration/test_fence.py::test_training_does_not_depend_on_who_watches"
 
 AHEAD = (
@@ -56,6 +60,7 @@ class Mutant:
 
 STOP = "tests/integration/test_stops.py"
 LEFT = "tests/unit/dataset/test_worker_signals.py"
+BY_TERM = f"map-{signal.SIGTERM:d}"
 PATIENCE = "tests/unit/hooks/test_early_stopping.py"
 STORE = "tests/unit/checkpoint/test_store.py"
 HOOK = "tests/unit/hooks/test_checkpoint.py"
@@ -143,6 +148,12 @@ MUTANTS = {
         "        self._again",
         (STOPS,),
     ),
+    "padded samples count": Mutant(
+        "evaluator/library_metric.py",
+        "        if self._size is None or count is None:",
+        "        if count != 0:",
+        (PADDED,),
+    ),
     "handlers of a save are not fenced": Mutant(
         "loops/saved.py",
         "        with fence():  # what handlers",
@@ -228,10 +239,16 @@ MUTANTS = {
         (f"{STOP}::test_a_rollback_leaves_no_trace_of_what_it_took_back",),
     ),
     "loader processes heed signals": Mutant(
-        "dataset/worker.py",
-        "        leave_signals()\n",
-        "",
-        (f"{LEFT}::test_training_data_is_read_on[map-{signal.SIGTERM:d}]",),
+        "dataset/worker_signals.py",
+        "        signal.signal(number, signal.SIG_IGN)\n",
+        "        del number\n",
+        (f"{LEFT}::test_training_data_is_read_on[map-{signal.SIGUSR1:d}]",),
+    ),
+    "signals come while loader processes start": Mutant(
+        "dataset/worker_signals.py",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT)",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, ())",
+        (f"{LEFT}::test_one_that_comes_while_workers_start_is_left_too[{BY_TERM}]",),
     ),
     "patience begins anew": Mutant(
         "hooks/early_stopping.py",

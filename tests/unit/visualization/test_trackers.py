@@ -124,8 +124,8 @@ def test_a_folder_is_not_needed(
 def work_dir(folder: Path) -> Config:
     """A config whose work dir holds a file of each kind."""
     root = folder / "work"
-    for folder in ("logs", "mlruns"):
-        (root / folder).mkdir(parents=True)
+    for part in ("logs", "mlruns"):
+        (root / part).mkdir(parents=True)
     for name in ("config.py", "last.pth", "logs/x.json", "mlruns/y.json", "notes.txt"):
         (root / name).write_text("x")
     return Config({"work_dir": str(root)})
