@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ReportError
 from engine.report.checkpoints import find_checkpoints
+from engine.report.handlers import read_handlers
 from engine.report.lines import Note, read_lines
 from engine.report.log import Story
 from engine.runner.folders import log_folders
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from engine.report.handlers import Handler
     from engine.report.run import Run
 
 __all__ = ["read_run", "read_runs"]
@@ -49,8 +51,14 @@ def read_run(work_dir: Path, *, name: str = "", verify: bool = True) -> Run:
         message = f"{work_dir}: {what}; give a run's work dir"
         raise ReportError(message)
     story, notes = Story(), list[Note]()
+    handlers: Sequence[Handler] = ()
     for folder in log_folders(work_dir):
-        _read_folder(work_dir, folder, story, notes)
+        runs_before = story.earlier_runs
+        if _read_folder(work_dir, folder, story, notes):
+            same_run = story.earlier_runs == runs_before
+            handlers = _handlers(work_dir, folder, notes) or (
+                handlers if same_run else ()
+            )
     if story.is_empty:
         raise ReportError(_nothing_in(work_dir))
     if story.earlier_runs:
@@ -61,10 +69,12 @@ def read_run(work_dir: Path, *, name: str = "", verify: bool = True) -> Run:
         checkpoints=find_checkpoints(work_dir, story.saves, look=verify),
         config=story.config or _config_file(work_dir),
         notes=notes,
+        handlers=handlers,
     )
 
 
-def _read_folder(work_dir: Path, folder: Path, story: Story, notes: list[Note]) -> None:
+def _read_folder(work_dir: Path, folder: Path, story: Story, notes: list[Note]) -> bool:
+    """Let a folder's files go on with the story; whether they tell of training."""
     trained = False
     logs = sorted(folder.glob("*.log.jsonl"))
     for path in logs:
@@ -79,6 +89,16 @@ def _read_folder(work_dir: Path, folder: Path, story: Story, notes: list[Note]) 
         )
         notes += found
         story.take_metrics(records)
+    return trained
+
+
+def _handlers(work_dir: Path, folder: Path, notes: list[Note]) -> Sequence[Handler]:
+    path = folder / "timeline.json"
+    if not path.is_file():
+        return []
+    found, odd = read_handlers(_text(path, notes), str(path.relative_to(work_dir)))
+    notes += odd
+    return found
 
 
 def _text(path: Path, notes: list[Note]) -> str:

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
 from engine.report.config import read_config
 from engine.report.events import collapse, describe
 from engine.report.lines import as_number
-from engine.report.numbers import plural
-from engine.report.run import (
-    Curve,
-    Event,
-    Mode,
-    Run,
-    Save,
-    Spent,
-    Start,
-    Test,
-    Validation,
+from engine.report.records import (
+    APART,
+    PLACES,
+    curve_of,
+    guess_spent,
+    metrics_of,
+    spent_of,
+    vanished,
+    whole,
 )
+from engine.report.run import Curve, Event, Run, Save, Start, Test, Validation
 
-__all__ = ["Story", "seconds_between"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
-TIMES = frozenset({"time", "data_time", "eta", "memory", "elapsed", "timestamp"})
-_PLACES = frozenset({"epoch", "iter", "step"})
-_APART = frozenset({"timestamp", "level", "event", "run", "rank", "time_spent"})
+__all__ = ["Story"]
+
 # Lines that become curves and tables; the others are events.
 _TOLD_ELSEWHERE = frozenset(
     {"train", "val", "test", "val_metrics", "test_metrics", "checkpoint_saved"}
@@ -104,26 +100,26 @@ class Story:
             acts[kind](record, time)
         if kind not in _TOLD_ELSEWHERE:
             self.events.append(describe(record))
-        self._update(ended=time, spent=_spent(record))
+        self._update(ended=time, spent=spent_of(record))
 
     def _take_config(self, record: Mapping[str, Any], _: str) -> None:
         self._own_config = str(record.get("text", ""))
         self.config = self.config or self._own_config
 
     def _roll_back(self, record: Mapping[str, Any], _: str) -> None:
-        self._cut_back(_whole(record, "iteration"), None)
+        self._cut_back(whole(record, "iteration"), None)
 
     def _end_training(self, record: Mapping[str, Any], _: str) -> None:
         failed = record.get("event") == "run_failed"
         self._update(
             outcome="failed" if failed else str(record.get("outcome", "finished")),
             reason=str(record.get("error" if failed else "reason") or ""),
-            last=_whole(record, "iter"),
-            epoch=_whole(record, "epoch"),
+            last=whole(record, "iter"),
+            epoch=whole(record, "epoch"),
         )
 
     def _begin_process(self, record: Mapping[str, Any], time: str) -> None:
-        found = {key: str(value) for key, value in record.items() if key not in _APART}
+        found = {key: str(value) for key, value in record.items() if key not in APART}
         if self.environment and self.starts:
             changed = [
                 f"{key} {self.environment.get(key, 'none')} -> {value}"
@@ -139,7 +135,7 @@ class Story:
 
     def _begin_training(self, record: Mapping[str, Any], time: str) -> None:
         process = self._process or Start(began=time)
-        first = _whole(record, "iter") or 0
+        first = whole(record, "iter") or 0
         if self.starts and not process.resumed_from and not first:
             self._forget()
         start = evolve(
@@ -147,10 +143,10 @@ class Story:
             ended=time,
             first=first,
             last=first,
-            epoch=_whole(record, "epoch"),
-            max_epochs=_whole(record, "max_epochs"),
-            max_iters=_whole(record, "max_iters"),
-            seed=_whole(record, "seed"),
+            epoch=whole(record, "epoch"),
+            max_epochs=whole(record, "max_epochs"),
+            max_iters=whole(record, "max_iters"),
+            seed=whole(record, "seed"),
         )
         self.config = self._own_config or self.config
         self.starts.append(start)
@@ -172,13 +168,13 @@ class Story:
             self._process or Start(began=time),
             resumed_from=str(record.get("path", "")),
         )
-        done = _whole(record, "iter")
+        done = whole(record, "iter")
         if self.starts and not self.starts[-1].outcome:
             # It comes before all that the process which goes on has told.
             known = self._process is not None
             place = self._events_before if known else len(self.events)
-            self.events.insert(place, _vanished(self.starts[-1], done))
-        self._cut_back(done, _whole(record, "epoch"))
+            self.events.insert(place, vanished(self.starts[-1], done))
+        self._cut_back(done, whole(record, "epoch"))
 
     def _cut_back(self, done: int | None, epoch: int | None) -> None:
         """The run goes on from a checkpoint: later work is done again.
@@ -210,17 +206,17 @@ class Story:
         self._take_training(record)
 
     def _take_validation(self, record: Mapping[str, Any], time: str) -> None:
-        step = _whole(record, "step")
+        step = whole(record, "step")
         if not self._trains:  # the command validate
-            self.tests.append(Test(time, _metrics(record), "validation"))
+            self.tests.append(Test(time, metrics_of(record), "validation"))
         elif step is not None:
-            self._add_validation(step, record, _whole(record, "iter"))
+            self._add_validation(step, record, whole(record, "iter"))
 
     def _take_test(self, record: Mapping[str, Any], time: str) -> None:
-        self.tests.append(Test(time, _metrics(record)))
+        self.tests.append(Test(time, metrics_of(record)))
 
     def _take_save(self, record: Mapping[str, Any], time: str) -> None:
-        epoch, done = _whole(record, "epoch"), _whole(record, "iter")
+        epoch, done = whole(record, "epoch"), whole(record, "iter")
         if epoch is not None and done is not None:
             self._epochs.append((epoch, done, False))
             self._reach(epoch, done)
@@ -242,13 +238,13 @@ class Story:
     def take_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Go on with the lines of a metrics file, which the log may tell as well."""
         for record in records:
-            step = _whole(record, "step")
+            step = whole(record, "step")
             if "iter" in record:
                 self._take_training(record)
             elif step is not None and not self._has_log:
                 self._add_validation(step, record, None)
-            elif step is not None and not self._is_told(step, _metrics(record)):
-                for name, value in _metrics(record).items():
+            elif step is not None and not self._is_told(step, metrics_of(record)):
+                for name, value in metrics_of(record).items():
                     self._others.setdefault(name, {})[step] = value
 
     def _is_told(self, step: int, metrics: Mapping[str, float]) -> bool:
@@ -261,22 +257,22 @@ class Story:
     # -- scalars -------------------------------------------------------------------
 
     def _take_training(self, record: Mapping[str, Any]) -> None:
-        done = _whole(record, "iter")
+        done = whole(record, "iter")
         if done is None:
             return
         for key, value in record.items():
             number = as_number(value)
-            if number is None or key in _APART or key in _PLACES:
-                continue
-            self._training.setdefault(key, {})[done] = number
-        epoch = _whole(record, "epoch")
+            if number is not None and key not in APART and key not in PLACES:
+                name = key.removeprefix("train/")  # a log with hierarchy
+                self._training.setdefault(name, {})[done] = number
+        epoch = whole(record, "epoch")
         if epoch:
             self._epochs.append((epoch, done, True))
         if self._trains:
             start = self.starts[-1]
             last = max(done, start.last)
             if start.spent is None or not start.spent.measured:
-                guess = _guess(start, record, done)
+                guess = guess_spent(start, record, done)
                 self.starts[-1] = evolve(start, last=last, spent=guess)
             else:
                 self.starts[-1] = evolve(start, last=last)
@@ -285,7 +281,7 @@ class Story:
         self, step: int, record: Mapping[str, Any], done: int | None
     ) -> None:
         self._validations.pop(step, None)
-        self._validations[step] = Validation(step, done, _metrics(record))
+        self._validations[step] = Validation(step, done, metrics_of(record))
 
     # -- what came of it -------------------------------------------------------------
 
@@ -320,7 +316,9 @@ class Story:
         if self.starts and self.starts[-1].max_iters is not None:
             return False
         epochs = [epoch for epoch, _, _ in self._epochs]
-        return not epochs or max(self._validations, default=0) <= max(epochs)
+        if not epochs:  # lines of a run bounded by iterations tell none
+            return not self._training
+        return max(self._validations, default=0) <= max(epochs)
 
     def validations(self) -> Sequence[Validation]:
         """Each with the iteration that it followed, where that can be told."""
@@ -337,14 +335,14 @@ class Story:
 
     def curves(self) -> Sequence[Curve]:
         """Training's, then validations', then others'."""
-        found = [_curve("train", name, told) for name, told in self._training.items()]
+        found = [curve_of("train", name, told) for name, told in self._training.items()]
         metrics: dict[str, dict[int, float]] = {}
         for one in self.validations():
             for name, value in one.metrics.items():
                 place = one.step if one.iteration is None else one.iteration
                 metrics.setdefault(name, {})[place] = value
-        found += [_curve("val", name, told) for name, told in metrics.items()]
-        found += [_curve("other", name, told) for name, told in self._others.items()]
+        found += [curve_of("val", name, told) for name, told in metrics.items()]
+        found += [curve_of("other", name, told) for name, told in self._others.items()]
         return [one for one in found if one.places]
 
     def tell(self, **more: Any) -> Run:
@@ -372,86 +370,3 @@ class Story:
     def told_events(self) -> Sequence[Event]:
         """What happened, in order, repetitions counted."""
         return collapse(self.events)
-
-
-def _vanished(start: Start, done: int | None) -> Event:
-    """A process that did not say how it ended, told when the next one goes on."""
-    text = f"the process before ended without a word after iteration {start.last}"
-    again = start.last - (start.last if done is None else done)
-    if again > 0:
-        text += f"; {plural(again, 'iteration')} of its work are done again"
-    return Event(start.ended, "warning", "process_vanished", text)
-
-
-def _curve(mode: Mode, name: str, points: Mapping[int, float]) -> Curve:
-    places = sorted(points)
-    return Curve(mode, name, places, [points[place] for place in places])
-
-
-def _metrics(record: Mapping[str, Any]) -> dict[str, float]:
-    found = {}
-    for key, value in record.items():
-        number = as_number(value)
-        if number is None or key in _APART or key in _PLACES:
-            continue
-        if key.rpartition("/")[2] not in TIMES:
-            found[key] = number
-    return found
-
-
-def _whole(record: Mapping[str, Any], key: str) -> int | None:
-    value = record.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _spent(record: Mapping[str, Any]) -> Spent | None:
-    """What a line says of where the process's time went."""
-    given = record.get("time_spent")
-    if not isinstance(given, Mapping):
-        return None
-    numbers = {str(key): _seconds(value) for key, value in given.items()}
-    return Spent(
-        data=numbers.get("data", 0.0),
-        step=numbers.get("step", 0.0),
-        validation=numbers.get("validation", 0.0),
-        saving=numbers.get("saving", 0.0),
-        training=numbers.get("training", 0.0),
-        samples=int(numbers.get("samples", 0)),
-        iterations=int(numbers.get("iterations", 0)),
-    )
-
-
-def _seconds(value: object) -> float:
-    found = as_number(value)
-    return found if found is not None and math.isfinite(found) else 0.0
-
-
-def _guess(start: Start, record: Mapping[str, Any], done: int) -> Spent | None:
-    """Where time went by the mean times of log lines, each up to the next line."""
-    whole, data = as_number(record.get("time")), as_number(record.get("data_time"))
-    time = str(record.get("timestamp", ""))
-    if whole is None or data is None or not time or not math.isfinite(whole + data):
-        return start.spent
-    known = start.spent or Spent(measured=False)
-    more = max(done - start.first - known.iterations, 0)
-    return evolve(
-        known,
-        data=known.data + more * data,
-        step=known.step + more * max(whole - data, 0.0),
-        training=max(seconds_between(start.began, time), 0.0),
-        iterations=known.iterations + more,
-        measured=False,
-    )
-
-
-def seconds_between(first: str, last: str) -> float:
-    """From one ISO 8601 time to another; 0 if one is none.
-
-    >>> seconds_between("2026-11-24T10:00:00+00:00", "2026-11-24T10:01:30.5+00:00")
-    90.5
-    """
-    try:
-        gone = datetime.fromisoformat(last) - datetime.fromisoformat(first)
-    except (TypeError, ValueError):
-        return 0.0
-    return gone.total_seconds()

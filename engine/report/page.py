@@ -15,8 +15,8 @@ from engine.errors import ReportError
 from engine.report import numbers
 from engine.report.best import best_index
 from engine.report.config import comparable, differences
-from engine.report.log import seconds_between
 from engine.report.panels import as_json, panels
+from engine.report.records import seconds_between
 from engine.report.summary import (
     clock,
     figures,

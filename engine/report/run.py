@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from engine.report.handlers import Handler
 from engine.report.lines import Note
 
 __all__ = [
@@ -235,6 +236,7 @@ class Run:
         settings: The config as a tree; see :func:`read_config`.
         length: Iterations in an epoch; ``None`` if that cannot be told.
         notes: What could not be read.
+        handlers: What each took, if that was measured.
     """
 
     name: str
@@ -251,6 +253,7 @@ class Run:
     settings: Mapping[str, Any] = field(factory=dict)
     length: int | None = None
     notes: Sequence[Note] = ()
+    handlers: Sequence[Handler] = ()
 
     @property
     def iterations(self) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from engine.report.best import best_index, rule_of
-from engine.report.log import seconds_between
 from engine.report.numbers import number, plural, span
+from engine.report.records import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

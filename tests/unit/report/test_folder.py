@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import torch
 
 from engine.checkpoint import Store
 from engine.errors import ReportError
-from engine.report import read_run, read_runs
+from engine.report import read_run, read_runs, render
 from engine.report.summary import figures, scores, status
 from tests.unit.report.records import (
     begin,
@@ -265,3 +266,35 @@ def test_a_config_is_never_run(tmp_path: Path) -> None:
     run = read_run(tmp_path)
     assert str(run.settings["lr"]).startswith("open(")
     assert not (tmp_path / "trap").exists()
+
+
+def test_handlers_are_shown_if_they_were_measured(tmp_path: Path) -> None:
+    """Those of ``--profile-hooks``, the longest first; a broken file is a note."""
+    write(tmp_path, whole(str(tmp_path)))
+    one = {"event": "STARTED", "handler": "A.before_train", "calls": 2, "seconds": 0.5}
+    two = {"event": "COMPLETED", "handler": "B.after_train", "calls": 1, "seconds": 1.0}
+    path = tmp_path / "20261124_120000" / "timeline.json"
+    told = {"modes": {"train": {"seconds": 4.0, "handlers": [one, two]}}}
+    path.write_text(json.dumps(told))
+    run = read_run(tmp_path)
+    assert [(one.name, one.share) for one in run.handlers] == [
+        ("B.after_train", 0.25),
+        ("A.before_train", 0.125),
+    ]
+    page = render([run])
+    assert "2 handlers, as --profile-hooks measured them" in page
+    path.write_text('{"modes": {"train": 3}}')
+    run = read_run(tmp_path)
+    assert (list(run.handlers), len(run.notes)) == ([], 1)
+    assert "timeline.json" in str(run.notes[0])
+
+
+def test_handlers_of_an_earlier_run_are_not_this_ones(tmp_path: Path) -> None:
+    """A new run in the same work dir that did not measure shows none."""
+    write(tmp_path, whole(str(tmp_path)), start="20261124_110000")
+    one = {"event": "STARTED", "handler": "A.before_train", "calls": 2, "seconds": 0.5}
+    told = {"modes": {"train": {"seconds": 4.0, "handlers": [one]}}}
+    (tmp_path / "20261124_110000" / "timeline.json").write_text(json.dumps(told))
+    assert len(read_run(tmp_path).handlers) == 1
+    write(tmp_path, whole(str(tmp_path)))
+    assert list(read_run(tmp_path).handlers) == []

@@ -245,3 +245,27 @@ def test_validations_by_iteration_stand_where_they_were() -> None:
         line("val_metrics", 40, step=40, bits=2.0),
     ]
     assert points(tell(log), "val", "bits") == {20: 3.0, 40: 2.0}
+
+
+def test_a_log_with_hierarchy_tells_the_same_story() -> None:
+    """Scalars are named with their mode: ``train/loss``."""
+
+    def deeper(record: Mapping[str, Any]) -> dict[str, Any]:
+        mode = {"train": "train/", "val_metrics": "val/"}.get(record["event"], "")
+        named = ("loss", "lr", "time", "data_time", "accuracy")
+        return {f"{mode if key in named else ''}{key}": record[key] for key in record}
+
+    log = [*begin(), *iterations([2, 4]), validate(1, 0.5)]
+    plain, deep = tell(log), tell([deeper(one) for one in log])
+    assert deep.curves() == plain.curves()
+    assert deep.starts == plain.starts
+
+
+def test_a_metrics_file_by_iteration_needs_no_epochs() -> None:
+    """Its validations stand at their steps."""
+    lines = train_lines(iterations([10, 20]))
+    for one in lines:
+        del one["epoch"]
+    story = Story()
+    story.take_metrics([*lines, {"bits": 3.0, "step": 20}])
+    assert points(story, "val", "bits") == {20: 3.0}
