@@ -191,7 +191,10 @@ class Stops:
             return f"{cause} came when nothing was left to do: {done}."
         if self.path is None:
             return f"stopped ({cause}) {done}; there is no state to keep."
-        hint = "Go on by resume=True, or on the command line --resume."
+        hint = (
+            "To go on, resume it: --resume on the command line, resume=True for a "
+            "Runner, trainer.resume() in code."
+        )
         if state.phase is not Phase.INTERRUPTED:
             hint = "Nothing is left to train."
         return f"stopped ({cause}) {done}; saved {self.path}. {hint}"
