@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,29 +14,21 @@ from engine.dataset import (
     draws_apart,
     open_cursor,
 )
-from engine.errors import EngineError, MetricError, NonFiniteError, StateError
+from engine.errors import EngineError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
-from engine.loops.dues import pay
 from engine.loops.evaluate import check_has_batches
 from engine.loops.feed import Feed
+from engine.loops.going_back import GoingBackEngine
 from engine.loops.interval import ValidationPlan
-from engine.loops.left_out import RollBack, nothing_left
+from engine.loops.left_out import RollBack
 from engine.loops.optimizer_steps import watch_optimizers
-from engine.loops.requests import Requests
 from engine.loops.rescue import Rescue
-from engine.loops.saved import SavedEngine
-from engine.loops.spent import TimeSpent
-from engine.loops.stops import Halt, Stops
-from engine.loops.validation import Validations
+from engine.loops.stops import Stops
 from engine.state import (
-    DueKind,
     Phase,
-    ResumeReport,
     Stream,
-    capture_randomness,
     derive_seed,
-    fence,
     restore_randomness,
     seed_everything,
 )
@@ -48,16 +39,14 @@ if TYPE_CHECKING:
 
     from ignite.engine import State
 
-    from engine.checkpoint import Location
     from engine.dataset import Cursor, SampleRandomness
-    from engine.events import Meter
     from engine.loops.evaluate import EvalEngine
-    from engine.state import Due, RunState
+    from engine.state import RunState
 
 __all__ = ["TrainEngine"]
 
 
-class TrainEngine(Driven, SavedEngine):
+class TrainEngine(Driven, GoingBackEngine):
     """Trains on an Ignite engine.
 
     Ignite's handlers, metrics and events work on it; our hooks, priorities, validation,
@@ -108,26 +97,18 @@ class TrainEngine(Driven, SavedEngine):
             self.context.hook_set.connect("train", self.bus)
         self._randomness: SampleRandomness = check_sample_randomness(randomness)
         self._data: Iterable[Any] | None = None  # what was opened last
-        self._validations = Validations(self.run_state, self.clock)
-        self._requests = Requests()
         self.rescue = Rescue(self)
-        self.spent = TimeSpent()
-        # Whether the loop turns, and whether reading its data has failed.
-        self._turns = self._unread = self._reads_apart = self._goes_back = False
+        self._unread = False  # whether reading the data has failed
+        self._reads_apart = False  # whether that leaves the state as it was
         self._begins = False  # whether what it begins with is still to be paid
-        self._read: tuple[Any, int | None] = ((), None)  # what _open was given
         if self.context.stops.max_seconds is not None:
             self.bus.add("SAFE_POINT", self._look_at_clock, priority=0, args=())
-        self._paused: dict[str, Any] = {}
-        self.meter: Meter | None = None
-        """Measures what is paid at safe points; ``None``: nobody wants to know."""
         # Of a run that a loop of the user's drives.
         self._halted = self._announced = self._completed = False
         # Of the running data, so that nothing is looked up per iteration.
-        self._pass_length = self._batch_size = self._last_batch_size = 0
+        self._batch_size = self._last_batch_size = 0
         self._dispatch_started = self.bus.dispatcher("ITERATION_STARTED")
         self._dispatch_completed = self.bus.dispatcher("ITERATION_COMPLETED")
-        self._dispatch_safe_point = self.bus.dispatcher("SAFE_POINT")
         self._acts = {
             "STARTED": self._on_started,
             "EPOCH_STARTED": self._on_epoch_started,
@@ -275,107 +256,6 @@ class TrainEngine(Driven, SavedEngine):
                 going_on = False
             else:
                 return
-
-    def roll_back(
-        self, batches: Iterable[tuple[int, int]], *, before: int, reason: str
-    ) -> None:
-        """Go back to the newest good checkpoint, and leave batches out from now on.
-
-        Does not return: the run goes on from the checkpoint. What is left out is part
-        of the run's state, so each resume leaves it out too.
-
-        Args:
-            batches: Pairs of a pass over the data and a batch in it; those that the
-                checkpoint has been trained on are passed over.
-            before: The checkpoint is one of at most so many iterations.
-            reason: Why, for the log.
-
-        Raises:
-            StateError: Nothing trains now, or a loop of the user's drives it.
-        """
-        if not self._turns or self.driving:
-            message = f"the run cannot go back here ({reason}): no loop of ours turns"
-            raise StateError(message)
-        asked = RollBack(reason)
-        asked.batches = [[*pair] for pair in batches]
-        asked.before, asked.reason = before, reason
-        raise asked
-
-    def _go_back(self, asked: RollBack) -> None:
-        state = self.run_state
-        left_out, rollbacks = state.left_out, state.rollbacks + 1
-        seconds = state.elapsed_seconds
-        self.rescue.give_up()
-        path, checkpoint = self._good_before(asked)
-        if state.phase is Phase.TRAINING:
-            state.move(Phase.INTERRUPTED)
-        self.resume_from(checkpoint)
-        self.context.cut_logs_back(checkpoint["meta"])
-        done = state.progress
-        place = [done.data_pass, done.pass_batch]
-        # What was trained on before the checkpoint, of an open window, is done.
-        batches = [one for one in asked.batches if one >= place]
-        left_out = sorted([*left_out, *batches])
-        state.left_out, state.rollbacks = left_out, rollbacks
-        state.elapsed_seconds = max(seconds, state.elapsed_seconds)
-        if self._pass_length and nothing_left(
-            left_out, done.data_pass, done.pass_batch, self._pass_length
-        ):
-            if done.pass_batch == 0:
-                message = (
-                    f"{asked.reason}, as was so in all other batches of pass "
-                    f"{done.data_pass}: none of them is left. It is not the batches: "
-                    "look at the learning rate and the model."
-                )
-                raise NonFiniteError(message)
-            done.finish_pass()
-            state.epoch_cut = "end" if self._passes_are_epochs() else ""
-        self.context.logger.warning(
-            "rolled_back",
-            line=f"{asked.reason}: back to {path} ({state.iteration} iterations). Left "
-            f"out from now on (pass, batch): {batches}",
-            path=str(path),
-            iteration=state.iteration,
-            left_out=batches,
-        )
-        data, epoch_length = self._read
-        limits = state.limits
-        self._open(data, limits.max_epochs, limits.max_iters, epoch_length)
-        self._count_window()
-        self._goes_back = True
-        self._begin()
-
-    def _good_before(self, asked: RollBack) -> tuple[Location, dict[str, Any]]:
-        self.writer.wait()
-        store = self.rescue.file.store
-        before = store.of_run(self.run_id, up_to=asked.before)
-        found = store.newest_good(among=before)
-        if found is None:
-            message = (
-                f"{asked.reason}, and {store.folder} holds no checkpoint of this run "
-                "from before it, so the run cannot go back. Keep more checkpoints."
-            )
-            raise NonFiniteError(message)
-        return found[0], found[1]
-
-    def _end_shorter_pass(self) -> None:
-        """After an iteration of a run that leaves batches out: end what is over."""
-        state = self.run_state
-        done = state.progress
-        if done.pass_batch:
-            length = self._pass_length
-            if not length or not nothing_left(
-                state.left_out, done.data_pass, done.pass_batch, length
-            ):
-                return
-            done.finish_pass()
-        limit = state.limits.epoch_length or 0
-        if self._passes_are_epochs() and done.epoch_iteration < limit:
-            self.terminate_epoch()
-
-    def _passes_are_epochs(self) -> bool:
-        limits = self.run_state.limits
-        return limits.max_iters is None and limits.epoch_length == self._pass_length
 
     @contextmanager
     def driven(
@@ -697,63 +577,6 @@ class TrainEngine(Driven, SavedEngine):
             progress.finish_pass()
         self._setup_dataloader_iter()
 
-    # -- stopping ----------------------------------------------------------------
-
-    def stop(self, reason: str = "stop() was called") -> None:
-        """End training after the running epoch, or iteration if bounded by those.
-
-        What follows it (its handlers, a validation that is due) still takes place.
-        """
-        self.run_state.stop_reason = reason
-        self._requests.pending = True
-
-    def terminate(self, skip_completed: bool = False) -> None:
-        """End training at the next safe point, inside an epoch too.
-
-        Args:
-            skip_completed: Leave ``COMPLETED`` out.
-        """
-        self._requests.terminate = "skip_completed" if skip_completed else True
-        self._requests.pending = True
-
-    def terminate_epoch(self, skip_epoch_completed: bool = False) -> None:
-        """End the running epoch at the next safe point; the rest of it is not read.
-
-        Args:
-            skip_epoch_completed: Leave ``EPOCH_COMPLETED`` out.
-        """
-        how = "skip_epoch_completed" if skip_epoch_completed else True
-        self._requests.end_epoch = how
-        self._requests.pending = True
-
-    def interrupt(self, signal: int | None = None) -> None:
-        """Halt at the next safe point; ``run()`` again goes on from there.
-
-        Args:
-            signal: Number of the signal that asked for it, for handlers.
-        """
-        self._requests.interrupt = (signal,)
-        self._requests.pending = True
-
-    @property
-    def stop_training(self) -> bool:
-        """MMEngine's name for asking to :meth:`stop`."""
-        return self.run_state.stop_reason is not None
-
-    @stop_training.setter
-    def stop_training(self, value: bool) -> None:
-        if value:
-            self.stop("stop_training was set")
-        else:
-            self.run_state.stop_reason = None
-
-    def _halt_soon(self) -> None:
-        self._requests.halt_for(None)
-
-    def _look_at_clock(self) -> None:
-        if self.context.stops.time_is_over:
-            self._requests.halt_for(None)
-
     # -- events ------------------------------------------------------------------
 
     def _place(self) -> str:
@@ -897,152 +720,3 @@ class TrainEngine(Driven, SavedEngine):
         self._at_safe_point = False
         self._run_handlers("COMPLETED")
         self._safe_point()
-
-    def _on_interrupt(self) -> None:
-        stops = self.context.stops
-        (signal,) = self._requests.interrupt or (None,)
-        forced = self._requests.forced
-        self._requests.interrupt, self._requests.forced = None, False
-        self._paused = capture_randomness()  # others may draw before it goes on
-        self.run_state.move(Phase.INTERRUPTED)
-        with fence():  # what handlers draw here, a resumed run does not draw again
-            self.bus.fire("INTERRUPT", self.context, stops.signal if forced else signal)
-        if forced:
-            self._keep()
-
-    def _after_turning(self) -> None:
-        stops = self.context.stops
-        if self._suspended and stops.signal is not None and not stops.halted:
-            self._keep()  # it came while an interrupt() was heeded
-
-    def _keep(self) -> None:
-        stops = self.context.stops
-        stops.halted = True
-        stops.path = self.rescue.keep()
-        self._let_workers_go()
-
-    def _let_workers_go(self) -> None:
-        """The run may never go on; if it does, it reads from its place anew."""
-        feed, items = self.state.dataloader, self._dataloader_iter
-        if not isinstance(feed, Feed) or not isinstance(items, Generator):
-            return
-        if not ResumeReport(feed.cursor.resume_report()).is_exact:
-            return  # what is read now cannot be read again
-        state = feed.state()
-        items.close()
-        feed.cursor.close()
-        feed.cursor.load(state)
-        self._dataloader_iter = iter(feed)
-
-    # -- safe points -------------------------------------------------------------
-
-    def _safe_point(self) -> None:
-        """Between iterations: pay what is due, then stop if that was asked for."""
-        self._at_safe_point = True
-        self.rescue.moved_on()
-        if self._dispatch_safe_point.run is not None:
-            self._dispatch_safe_point.run((self.context,), self.run_state.iteration)
-        self._pay_dues()
-
-    def _pay_dues(self) -> None:
-        """Pay what is due, then heed what was asked for."""
-        state = self.run_state
-        self._at_safe_point = True
-        if self._requests.pending:
-            self._requests.settle(state)
-        while state.due:
-            due = state.due[0]
-            if due.kind is DueKind.VALIDATION and self._requests.halts(state):
-                break  # it stays owed
-            if not self._pay(due):
-                break
-            if self._requests.pending:  # a handler of a validation asked for it
-                self._requests.settle(state)
-        if self._requests.pending:
-            self._heed()
-
-    def _pay(self, due: Due) -> bool:
-        """Pay one due; returns whether it is paid, or was left because of a stop."""
-        began = perf_counter()
-        try:
-            with (
-                self._measured(due),
-                self.rescue.paying(),
-                self.context.stops.leaving(),
-                self.inside.paying(due.kind),
-            ):
-                pay(due, self.run_state, self._validations, self.context)
-        except Halt:
-            if self.inside.keeps_place:
-                self.rescue.kept()
-            else:
-                self.rescue.left()
-            if self.context.stops.asked:
-                self._requests.halt_for(None)
-            return False
-        finally:
-            gone = perf_counter() - began
-            if due.kind is DueKind.VALIDATION:
-                self.spent.validation += gone
-            else:
-                self.spent.saving += gone
-        if due.kind is DueKind.VALIDATION:
-            self.inside.done()
-            self.rescue.moved_on()
-        return True
-
-    def _measured(self, due: Due) -> AbstractContextManager[None]:
-        if self.meter is None:
-            return nullcontext()
-        return self.meter.measuring(due.kind.name.lower())
-
-    def between_batches(self, validator: EvalEngine) -> None:
-        """A validation is between two of its batches: save or stop if that is wanted.
-
-        Where a metric cannot give its state, a save and an interrupt wait for the end
-        of the validation, and a signal leaves it to begin again whole.
-
-        Raises:
-            Halt: The validation is left.
-        """
-        state, asked = self.run_state, self.context.stops.leaves
-        saves = [due for due in state.due if due.kind is DueKind.SAVE]
-        leaves = asked or self._requests.halts(state)
-        if not (leaves or saves):
-            return
-        place, why = None, ""
-        try:
-            place = validator.read_place()
-        except MetricError as error:
-            why = str(error)
-        if saves and place is not None:
-            with self.inside.being(place), validator.outside():
-                for due in saves:
-                    pay(due, state, self._validations, self.context)
-        if asked or (leaves and place is not None):
-            self.inside.leave(place, why)
-            raise Halt
-
-    def _heed(self) -> None:
-        """Hand to Ignite's loop what was asked for and takes effect here."""
-        state, requests = self.run_state, self._requests
-        if requests.halts(state):
-            self.should_interrupt = True
-            if (
-                requests.forced and state.due
-            ):  # what else was asked for takes effect when that is paid
-                return
-        if requests.terminate:
-            self.should_terminate = requests.terminate
-        elif requests.stops_now(state):
-            state.ended = True
-            self.should_terminate = True
-            if state.epoch_iteration:  # Ignite leaves the end of a cut epoch out
-                self._on_epoch_completed()
-        elif requests.end_epoch:
-            self.should_terminate_single_epoch = requests.end_epoch
-        requests.end_epoch = False
-        # Not by one assignment: a signal may come between the two halves of it.
-        requests.pending = False
-        if state.stop_reason is not None or requests.interrupt is not None:
-            requests.pending = True

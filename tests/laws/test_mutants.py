@@ -227,7 +227,7 @@ MUTANTS = {
         (f"{STOP}::test_a_file_system_of_a_url",),
     ),
     "a rollback leaves its log lines": Mutant(
-        "loops/train.py",
+        "loops/going_back.py",
         '        self.context.cut_logs_back(checkpoint["meta"])\n',
         "",
         (f"{STOP}::test_a_rollback_leaves_no_trace_of_what_it_took_back",),
