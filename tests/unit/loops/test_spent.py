@@ -34,7 +34,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that the engine reads."""
     one = Clock()
-    for module in ("spent", "train"):
+    for module in ("spent", "train", "paying"):
         monkeypatch.setattr(f"engine.loops.{module}.perf_counter", one)
     return one
 
