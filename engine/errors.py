@@ -75,8 +75,7 @@ class EngineError(Exception):
     """Base of every error that the engine raises on purpose.
 
     Attributes:
-        while_running: Whether it ended a run that was under way, and so is no mistake
-            in how that was begun.
+        while_running: Whether it ended a run that was under way.
     """
 
     while_running: bool = False

@@ -14,12 +14,18 @@ from typing import Annotated
 
 import typer
 
-from engine.errors import EngineError, RunInterrupted
+from engine.errors import (
+    CheckpointError,
+    EngineError,
+    NonFiniteError,
+    RunInterrupted,
+)
 from engine.version import __version__
 
 __all__ = ["app", "main"]
 
 _MISTAKE = 2  # exit code for what the user can mend
+_FAILURES = (CheckpointError, NonFiniteError)  # of a run that was well begun
 _FOUND = 1  # exit code of a command that looks for faults and finds one
 
 app = typer.Typer(
@@ -126,7 +132,9 @@ def _mistakes(*, debug: bool) -> Iterator[None]:
         typer.echo(f"error: {error}", err=True)
         for note in getattr(error, "__notes__", ()):
             typer.echo(f"  {note}", err=True)
-        raise typer.Exit(1 if error.while_running else _MISTAKE) from error
+        # A wrong loss or a missing metric shows while the run goes, and is a mistake.
+        failed = error.while_running and isinstance(error, _FAILURES)
+        raise typer.Exit(1 if failed else _MISTAKE) from error
 
 
 def _leave_with(good: bool) -> None:

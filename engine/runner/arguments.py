@@ -12,9 +12,9 @@ from engine.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["as_config", "pick_arguments", "read_config"]
+__all__ = ["READ_FROM_CFG", "as_config", "pick_arguments", "read_config"]
 
-_READ_FROM_CFG = (
+READ_FROM_CFG = (
     "compile",
     "activation_checkpointing",
     "sync_bn",
@@ -47,7 +47,7 @@ def pick_arguments(config: Config, known: Sequence[str]) -> dict[str, Any]:
         ConfigError: An entry is nearly named like one that the Runner heeds, or
             ``model`` or ``work_dir`` is missing.
     """
-    heeded = [*known, *_READ_FROM_CFG]
+    heeded = [*known, *READ_FROM_CFG]
     for name in config:
         near = get_close_matches(str(name), heeded, n=1, cutoff=0.85)
         if name not in heeded and near:

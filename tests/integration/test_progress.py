@@ -277,11 +277,13 @@ def test_a_bar_reads_nothing_that_was_not_logged(
 def test_interrupted_by_a_signal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The newest log line stands whole, and nothing where the bar was."""
+    """The log lines stand whole, the last one too, and nothing where the bar was."""
     terminal = watched(monkeypatch)
     one = runner(tmp_path, Fails(5, signal.SIGINT), checkpoint={"interval": 1})
     with pytest.raises(RunInterrupted):
         one.train()
     shown = "".join(terminal.lines())
-    assert re.search(r"Epoch\(train\) \[1\]\[6/8\] .* loss: \d\.\d{4}$", shown)
+    line = r"Epoch\(train\) \[1\]\[6/8\] .* loss: \d\.\d{4}"
+    end = r"Training interrupted after 0 epochs, 6 iterations: SIGINT$"
+    assert re.search(rf"{line}\d{{4}}-\d\d-\d\d \S+ INFO +{end}", shown)
     assert not BAR.search(shown)
