@@ -53,9 +53,11 @@ def _check_known(key: str, config: Config) -> None:
     name = key.partition(".")[0]
     if name in config:
         return
-    from engine.runner.runner import argument_names  # imports torch
+    # These import torch, which showing a config needs not.
+    from engine.runner.arguments import READ_FROM_CFG
+    from engine.runner.runner import argument_names
 
-    known = [*argument_names(), *config]
+    known = [*argument_names(), *READ_FROM_CFG, *config]
     if name not in known:
         message = (
             f"--set {key}: neither the config nor the Runner has {name!r}."
