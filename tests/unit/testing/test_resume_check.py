@@ -238,7 +238,7 @@ def test_a_trial_stays_in_its_folder_and_is_short(tmp_path: Path) -> None:
     assert found["train_cfg"] == {"max_iters": 900, "val_interval": 4}
     assert found["work_dir"] == str(tmp_path / "trial" / "work_dir")
     assert found["visualizer"] == {"vis_backends": [{"type": "LocalVisBackend"}]}
-    assert found["default_hooks"] == {"checkpoint": {"interval": 5}}
+    assert found["default_hooks"] == {"checkpoint": {"interval": 5}, "progress": None}
     assert found["custom_hooks"][0] == {"type": "CheckpointHook"}
     assert found["custom_hooks"][2]["type"] == "LedgerHook"
     assert found["randomness"] == {"seed": 0}
