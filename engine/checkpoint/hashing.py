@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
+
+from engine.checkpoint.tree import strided_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 __all__ = ["ALGORITHM", "HashingFile", "digest_of"]
@@ -102,16 +103,10 @@ def digest_of(file: IO[bytes]) -> tuple[int, str]:
 
 def _storages(value: Any) -> Iterator[tuple[int, int]]:
     """Address and length of the memory of each tensor on the host."""
-    if isinstance(value, torch.Tensor):
-        if value.device.type == "cpu" and value.layout is torch.strided:
-            storage = value.untyped_storage()
+    for one in strided_tensors(value):
+        if one.device.type == "cpu":
+            storage = one.untyped_storage()
             yield storage.data_ptr(), storage.nbytes()
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _storages(one)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _storages(one)
 
 
 def _address(view: Any) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from attrs import frozen
+
+from engine.checkpoint.tree import strided_tensors
 
 __all__ = ["Room", "count_files", "count_saves", "tree_bytes"]
 
@@ -110,21 +111,9 @@ def tree_bytes(tree: Any) -> int:
     """
     storages = {
         (one.device, one.data_ptr(), one.nbytes()): one.nbytes()
-        for one in map(torch.Tensor.untyped_storage, _tensors(tree))
+        for one in map(torch.Tensor.untyped_storage, strided_tensors(tree))
     }
     return sum(storages.values())
-
-
-def _tensors(tree: Any) -> Iterable[torch.Tensor]:
-    if isinstance(tree, torch.Tensor):
-        if tree.layout is torch.strided:  # others have no storage of their own
-            yield tree
-    elif isinstance(tree, Mapping):
-        for value in tree.values():
-            yield from _tensors(value)
-    elif isinstance(tree, list | tuple):
-        for value in tree:
-            yield from _tensors(value)
 
 
 def _mebibytes(size: int) -> str:

@@ -351,8 +351,8 @@ class SavedEngine(EventEngine):
             resume_optimizer=resume_optimizer,
             resume_param_scheduler=resume_param_scheduler,
         )
-        found += examine_inside(checkpoint["engine"].get("validation"))
-        report = ResumeReport(foreign).with_parts(found).with_parts(further)
+        inside = examine_inside(checkpoint["engine"].get("validation"))
+        report = ResumeReport(foreign).with_parts([*found, *inside]).with_parts(further)
         if exact:
             report.check_exact()
         if self.run_state.started:  # another run, or this one further on
@@ -373,7 +373,7 @@ class SavedEngine(EventEngine):
         self.inside.load(checkpoint["engine"].get("validation"))
         self._must_be_exact, self._report = exact, report
         self._tell(report.inexact)
-        for one in examine_inside(checkpoint["engine"].get("validation")):
+        for one in inside:
             self.context.logger.info(
                 "validation_resumed", line=f"Resume: {one}", reason=one.reason
             )

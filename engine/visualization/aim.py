@@ -11,7 +11,6 @@ from engine.visualization.values import nested
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 __all__ = ["AimVisBackend"]
 
@@ -33,14 +32,6 @@ class AimVisBackend(TrackerBackend):
 
     package: ClassVar[str] = "aim"
     extra: ClassVar[str] = "aim"
-
-    def __init__(
-        self,
-        save_dir: str | Path | None = None,
-        init_kwargs: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(save_dir)
-        self._init_kwargs = dict(init_kwargs or {})
 
     def _open(self, run_id: str | None) -> tuple[Any, str]:
         given = {

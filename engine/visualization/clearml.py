@@ -42,8 +42,7 @@ class ClearMLVisBackend(TrackerBackend):
         init_kwargs: Mapping[str, Any] | None = None,
         artifact_suffix: Sequence[str] | str = (".py", ".pth"),
     ) -> None:
-        super().__init__(save_dir)
-        self._init_kwargs = dict(init_kwargs or {})
+        super().__init__(save_dir, init_kwargs)
         self._artifact_suffix = artifact_suffix
         self._shown_config: Any = {}
 

@@ -45,10 +45,9 @@ class DVCLiveVisBackend(TrackerBackend):
         artifact_suffix: Sequence[str] | str = (".json", ".py", "yaml"),
         init_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(save_dir)
+        super().__init__(save_dir, init_kwargs)
         self._sent = Sent(None)  # the files themselves are cut back
         self._artifact_suffix = artifact_suffix
-        self._init_kwargs = dict(init_kwargs or {})
         self._shown_config: Any = {}
 
     @property

@@ -50,8 +50,13 @@ class TrackerBackend(BaseVisBackend):
     extra: ClassVar[str]
     """Which extra of ours installs it."""
 
-    def __init__(self, save_dir: str | Path | None) -> None:
+    def __init__(
+        self,
+        save_dir: str | Path | None = None,
+        init_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__("." if save_dir is None else save_dir)
+        self._init_kwargs = dict(init_kwargs or {})
         name = type(self).__name__
         self.client: Any = need(self.package, extra=self.extra, asked_by=name)
         self._run: Any = None

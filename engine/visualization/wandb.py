@@ -53,8 +53,7 @@ class WandbVisBackend(TrackerBackend):
         log_code_name: str | None = None,
         watch_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(save_dir)
-        self._init_kwargs = dict(init_kwargs or {})
+        super().__init__(save_dir, init_kwargs)
         self._define_metric_cfg = define_metric_cfg or ()
         self._commit = commit
         self._log_code_name = log_code_name

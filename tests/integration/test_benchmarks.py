@@ -14,18 +14,24 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def printed() -> list[str]:
-    """What ``bench_overhead.py --quick`` prints, by line."""
+def run_quick(name: str, cwd: Path | None = None) -> list[str]:
+    """What ``python benchmarks/NAME --quick`` prints, by line; it must succeed."""
     found = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "bench_overhead.py"), "--quick"],
+        [sys.executable, str(ROOT / "benchmarks" / name), "--quick"],
         capture_output=True,
         text=True,
         check=False,
+        cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert found.returncode == 0, found.stderr
+    assert found.returncode == 0, found.stdout + found.stderr
     return found.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def printed() -> list[str]:
+    """What ``bench_overhead.py --quick`` prints, by line."""
+    return run_quick("bench_overhead.py")
 
 
 @pytest.fixture(scope="module")
@@ -97,15 +103,8 @@ def test_a_checkpoint_does_not_grow_with_the_run(summary: dict[str, Any]) -> Non
 @pytest.mark.slow
 def test_the_config_benchmark_loads_and_dumps_the_same_lines() -> None:
     """Two thousand of them, in seven files."""
-    found = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "bench_config.py"), "--quick"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert found.returncode == 0, found.stderr
-    read = json.loads(found.stdout.splitlines()[-1])
+    printed = run_quick("bench_config.py")
+    read = json.loads(printed[-1])
     assert (read["benchmark"], read["quick"]) == ("config", True)
     assert read["lines"] >= 2_000
     assert set(read["seconds"]["engine"]) >= {"load", "dump", "both"}
@@ -114,15 +113,8 @@ def test_the_config_benchmark_loads_and_dumps_the_same_lines() -> None:
 @pytest.mark.slow
 def test_the_optimizer_benchmark_measures_each_case() -> None:
     """Each kind of wrapper at each number of tensors, and one and ten schedules."""
-    found = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "bench_optim.py"), "--quick"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert found.returncode == 0, found.stderr
-    read = json.loads(found.stdout.splitlines()[-1])
+    printed = run_quick("bench_optim.py")
+    read = json.loads(printed[-1])
     assert (read["benchmark"], read["quick"]) == ("optim", True)
     steps = read["steps"]["engine"]
     assert set(steps) == {"0", "10", "1000"}
@@ -143,16 +135,8 @@ def test_the_optimizer_benchmark_measures_each_case() -> None:
 )
 def test_the_benchmarks_of_saving_run(name: str, expected: str, tmp_path: Path) -> None:
     """They print a table, and no fault loses a run."""
-    found = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / f"bench_{name}.py"), "--quick"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert found.returncode == 0, found.stdout + found.stderr
-    *table, last = found.stdout.splitlines()
+    printed = run_quick(f"bench_{name}.py", tmp_path)
+    *table, last = printed
     read = json.loads(last)
     assert (read["benchmark"], read["quick"]) == (name, True)
     assert expected in "\n".join(table)
@@ -161,15 +145,8 @@ def test_the_benchmarks_of_saving_run(name: str, expected: str, tmp_path: Path) 
 @pytest.mark.slow
 def test_the_data_benchmark_measures_each_setting() -> None:
     """Each setting of each dataset, and resumes that fetch one batch each."""
-    found = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "bench_data.py"), "--quick"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert found.returncode == 0, found.stderr
-    read = json.loads(found.stdout.splitlines()[-1])
+    printed = run_quick("bench_data.py")
+    read = json.loads(printed[-1])
     assert (read["benchmark"], read["quick"]) == ("data", True)
     kinds = ("own dataset", "TensorDataset")
     assert set(read["randomness"]) == {
