@@ -269,11 +269,19 @@ def copy_of_the_project(folder: Path) -> None:
             shutil.copy(ROOT / name, folder / name)
 
 
+# A broken program's tests may leave threads and queues at which the interpreter's exit
+# waits for ever; what pytest found is printed by then.
+RUN = (
+    "import os, sys, pytest; code = pytest.main(sys.argv[1:]); sys.stdout.flush(); "
+    "os._exit(code)"
+)
+
+
 def outcome(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
     """Exit code and output of pytest, on the package in the folder."""
     plain = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=line"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *plain, *tests],
+        [sys.executable, "-c", RUN, *plain, *tests],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
