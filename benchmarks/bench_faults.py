@@ -13,6 +13,7 @@ was lost.
 from __future__ import annotations
 
 import argparse
+import bisect
 import json
 import os
 import platform
@@ -124,22 +125,23 @@ def _save_on(folder: Path, number: int, writer: int) -> None:
 def killed_runs(runs: int, chance: random.Random) -> Row:
     """Whole runs, killed at a moment drawn by chance, resumed to the end.
 
-    A moment is drawn from the first loss to a little after the last: before it there
-    are imports alone, after it the save of the end and Python's own. What the run told
-    of its losses, before the kill and after the resume, must be what the unbroken run
-    told, and all of it.
+    A moment is drawn evenly from the time between the unbroken run's first loss and a
+    little after its last; ten of eleven lie before the last. It is kept as "so many
+    losses told and so long after": it falls at the same place of a slower run.
+    What the run told of its losses, before the kill and after the resume, must be what
+    the unbroken run told, and all of it.
     """
     row = Row("kill -9 at a random instant of a run, then --resume")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _run_killable(folder / "warm")  # compiles and caches
-        span = _run_killable(folder / "whole").seconds
+        times = _run_killable(folder / "whole").times
         whole = _weights(folder / "whole" / "run")
         losses = _told(folder / "whole")
         marks = {"before a checkpoint": 0, "in training": 0, "after its last step": 0}
         for number in range(runs):
             place = folder / str(number)
-            _run_killable(place, kill_after=chance.uniform(0.0, 1.2) * span)
+            _run_killable(place, kill=_moment(times, chance.uniform(0.0, 1.1)))
             before = _told(place)
             if len(before) == len(losses):
                 marks["after its last step"] += 1
@@ -164,15 +166,30 @@ def killed_runs(runs: int, chance: random.Random) -> Row:
 
 
 @frozen
-class Ended:
-    """How a process ended, and the seconds from its first loss to its last."""
+class Moment:
+    """A moment of a run: so many seconds after it has told so many losses."""
 
-    code: int
+    losses: int
     seconds: float
 
 
-def _run_killable(place: Path, *options: str, kill_after: float | None = None) -> Ended:
-    """Train the config in a new process; kill it so long after its first loss."""
+@frozen
+class Ended:
+    """How a process ended, and when each of its losses was seen, in seconds."""
+
+    code: int
+    times: list[float]
+
+
+def _moment(times: list[float], share: float) -> Moment:
+    """The moment at a share of the time from the first to the last of ``times``."""
+    at = times[0] + share * (times[-1] - times[0])
+    losses = bisect.bisect_right(times, at)
+    return Moment(losses, at - times[losses - 1])
+
+
+def _run_killable(place: Path, *options: str, kill: Moment | None = None) -> Ended:
+    """Train the config in a new process, which is killed at a moment if it is given."""
     config = Path(__file__).parents[1] / "tests" / "integration" / "killable.py"
     place.mkdir(exist_ok=True)
     told = place / "told"
@@ -187,15 +204,17 @@ def _run_killable(place: Path, *options: str, kill_after: float | None = None) -
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    while not told.exists() and child.poll() is None:
-        time.sleep(0.002)
-    start = time.time()  # as the file system tells it
-    try:
-        child.wait(kill_after)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-    code = child.wait()
-    return Ended(code, told.stat().st_mtime - start if told.exists() else 0.0)
+    times: list[float] = []
+    while child.poll() is None:
+        now = time.perf_counter()
+        seen = told.read_bytes().count(b"\n") if told.exists() else 0
+        times += [now] * (seen - len(times))
+        due = kill and len(times) >= kill.losses
+        if kill and due and now - times[kill.losses - 1] >= kill.seconds:
+            os.killpg(child.pid, signal.SIGKILL)
+            break
+        time.sleep(0.0002 if times else 0.002)
+    return Ended(child.wait(), times)
 
 
 def _told(place: Path) -> dict[int, str]:
