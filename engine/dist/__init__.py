@@ -8,10 +8,17 @@ from engine.dist.context import (
     get_world_size,
     is_main_process,
 )
-from engine.dist.control import Exchange, control_group, gather_on_main, on_main
+from engine.dist.control import (
+    Exchange,
+    any_rank,
+    control_group,
+    gather_on_main,
+    on_main,
+)
 
 __all__ = [
     "Exchange",
+    "any_rank",
     "average",
     "broadcast_object_list",
     "collect_results",

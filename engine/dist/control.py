@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
 
-__all__ = ["Exchange", "control_group", "gather_on_main", "on_main"]
+__all__ = ["Exchange", "any_rank", "control_group", "gather_on_main", "on_main"]
 
 T = TypeVar("T")
 
@@ -97,6 +97,23 @@ def gather_on_main(value: Any) -> list[Any] | None:
     gathered = [None] * get_world_size() if get_rank() == 0 else None
     distributed.gather_object(value, gathered, dst=0, group=group)
     return gathered
+
+
+def any_rank(flags: torch.Tensor) -> torch.Tensor:
+    """Flags that are set where they are on any rank.
+
+    Args:
+        flags: Booleans, of one shape on all ranks.
+
+    Returns:
+        On the CPU.
+    """
+    group = control_group()
+    if group is None:
+        return flags.cpu()
+    found = flags.to("cpu", torch.uint8)
+    distributed.all_reduce(found, distributed.ReduceOp.MAX, group=group)
+    return found.bool()
 
 
 class Exchange:

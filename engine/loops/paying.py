@@ -133,7 +133,9 @@ class PayingEngine(SavedEngine):
         """A run begins: with several ranks, let them agree from here on."""
         if get_world_size() == 1:
             self._council = None
-        elif self._council is None:
+            return
+        self._buckets.watch()
+        if self._council is None:
             self._council = Council(self._requests, self.context.stops, self.run_state)
 
     def _agree(self) -> None:
