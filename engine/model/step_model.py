@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
 from torch import Tensor
 from torch.nn import Module
 
@@ -13,14 +14,26 @@ from engine.model.device import device_of, to_device
 from engine.model.losses import parse_losses
 from engine.model.transparent import TransparentModule
 from engine.registry import MODELS
+from engine.typing import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.model.steps import OptimizerWrapper
-    from engine.typing import Batch
 
-__all__ = ["StepModel"]
+
+__all__ = ["LossesOf", "StepModel"]
+
+
+@frozen
+class LossesOf:
+    """Asks a ``StepModel`` for its losses by a call, as a wrapper for ranks does.
+
+    Args:
+        data: One batch.
+    """
+
+    data: Batch
 
 
 @MODELS.register_module()
@@ -98,10 +111,28 @@ class StepModel(TransparentModule):
             ModelError: The loss is of the wrong form.
         """
         with optim_wrapper.optim_context(self):
-            inputs, targets = self.split(data)
-            loss, values = parse_losses(self.loss(self.module(inputs), targets))
+            loss, values = self.losses(data)
             optim_wrapper.update_params(loss)
         return values
+
+    def losses(self, data: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """What a training step differentiates, and what it logs.
+
+        Args:
+            data: One batch.
+
+        Raises:
+            DataError: The batch is no pair of inputs and targets.
+            ModelError: The loss is of the wrong form.
+        """
+        inputs, targets = self.split(data)
+        return parse_losses(self.loss(self.module(inputs), targets))
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the wrapped module; with a :class:`LossesOf` alone, :meth:`losses`."""
+        if len(args) == 1 and isinstance(args[0], LossesOf):
+            return self.losses(args[0].data)
+        return super().forward(*args, **kwargs)
 
     def val_step(self, data: Batch) -> list[dict[str, Any]]:
         """Run forward on one batch; the caller has seen to ``eval`` and ``no_grad``.

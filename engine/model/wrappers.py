@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from engine.errors import ModelError
 from engine.model.anomalous import detect_anomalous_params
 from engine.model.base_model import BaseModel, call_with
+from engine.model.step_model import LossesOf, StepModel
 from engine.model.steps import require_step
 from engine.registry import MODEL_WRAPPERS
 
@@ -34,7 +35,7 @@ __all__ = ["MMDistributedDataParallel", "MMSeparateDistributedDataParallel"]
 
 @MODEL_WRAPPERS.register_module()
 class MMDistributedDataParallel(DistributedDataParallel):
-    """DDP around a :class:`BaseModel`, with its three steps.
+    """DDP around a :class:`BaseModel` or a :class:`StepModel`, with its three steps.
 
     ``train_step`` does what the model's inherited one does; a ``train_step`` that the
     model's class overrides is not called, and warned of.
@@ -79,15 +80,26 @@ class MMDistributedDataParallel(DistributedDataParallel):
             ModelError: The model has no preprocessor or no ``parse_losses``, or what
                 was returned is of the wrong form.
         """
-        preprocess, parse = self._part("data_preprocessor"), self._part("parse_losses")
-        with optim_wrapper.optim_context(self):
-            losses = call_with(self, preprocess(data, True), mode="loss")
-        values: dict[str, Tensor]
-        loss, values = parse(losses)
+        loss, values = self._losses(data, optim_wrapper)
         if self.detect_anomalous_params:
             detect_anomalous_params(loss, self)
         optim_wrapper.update_params(loss)
         return values
+
+    def _losses(
+        self, data: Batch, optim_wrapper: OptimizerWrapper
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        if isinstance(self.module, StepModel):
+            with optim_wrapper.optim_context(self):
+                found: tuple[Tensor, dict[str, Tensor]] = self(LossesOf(data))
+            return found
+        preprocess, parse = self._part("data_preprocessor"), self._part("parse_losses")
+        with optim_wrapper.optim_context(self):
+            losses = call_with(self, preprocess(data, True), mode="loss")
+        loss: Tensor
+        values: dict[str, Tensor]
+        loss, values = parse(losses)
+        return loss, values
 
     def val_step(self, data: Batch) -> Any:
         """Let the model do its ``val_step``."""
