@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 from torch.utils.data import BatchSampler, DataLoader
 
-from engine.dataset.draws import Draws, Shape, open_draws
+from engine.dataset.draws import Draws, Shape, global_order, open_draws
 from engine.dataset.generators import find_generators
 from engine.dataset.inner_loader import make_inner
 from engine.dataset.length import check_has_batches
@@ -21,7 +21,7 @@ from engine.dataset.worker import Shipping, WorkerStart, freeze, thaw
 from engine.dataset.worker_signals import signals_held
 from engine.dist import get_dist_info
 from engine.errors import DataError
-from engine.state import Exactness, PartReport, derive_seed
+from engine.state import DataShape, Exactness, PartReport, derive_seed
 from engine.typing import Stateful
 
 if TYPE_CHECKING:
@@ -118,6 +118,27 @@ class LoaderCursor:
         self._workers = _WorkerStates(loader)
         self._inner = self._make_inner({})
         self._lost = ""
+
+    @property
+    def shape(self) -> DataShape:
+        """How the batches lie on ranks."""
+        sampler, _ = _sampler_and_shape(self._loader, self.length)
+        return DataShape(
+            length=self.length,
+            batch_size=self.batch_size,
+            ranks=self._plan.world,
+            drop_last=self._loader.drop_last,
+            **global_order(sampler, ranks=self._plan.world),
+        )
+
+    @property
+    def is_shared_by_nobody(self) -> bool:
+        """Whether each of several ranks reads all of it, in the same order."""
+        sampler, _ = _sampler_and_shape(self._loader, self.length)
+        alone = global_order(sampler, ranks=1)
+        return self._plan.world > 1 and alone != global_order(
+            sampler, ranks=self._plan.world
+        )
 
     # -- reading ----------------------------------------------------------------
 

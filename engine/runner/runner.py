@@ -254,6 +254,7 @@ class Runner(RunnerBuilders):
             self._train_step,
             self.state,
             randomness=self._randomness["samples"],
+            diff_rank_seed=self._randomness["diff_rank_seed"],
             context=self,
         )
         self.clock = self.trainer.clock
