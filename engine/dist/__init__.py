@@ -19,6 +19,7 @@ from engine.dist.context import (
     master_only,
 )
 from engine.dist.devices import cast_data_device, get_comm_device, get_data_device
+from engine.dist.launch import infer_launcher, init_dist
 from engine.dist.local import (
     get_local_group,
     get_local_rank,
@@ -62,6 +63,8 @@ __all__ = [
     "get_local_size",
     "get_rank",
     "get_world_size",
+    "infer_launcher",
+    "init_dist",
     "init_local_group",
     "is_distributed",
     "is_main_process",

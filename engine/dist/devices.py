@@ -116,10 +116,13 @@ def _fill(out: Any, data: Any) -> None:
             for key, value in data.items():
                 _fill(out[key], value)
             return
-    elif isinstance(out, list | tuple) and isinstance(data, list | tuple):
-        if len(out) == len(data):
-            for target, value in zip(out, data, strict=True):
-                _fill(target, value)
-            return
+    elif (
+        isinstance(out, list | tuple)
+        and isinstance(data, list | tuple)
+        and len(out) == len(data)
+    ):
+        for target, value in zip(out, data, strict=True):
+            _fill(target, value)
+        return
     message = "cast_data_device(): `out` is of another form than `data`"
     raise DataError(message)

@@ -21,7 +21,7 @@ def collect_results(
 ) -> list[Any] | None:
     """The results of all ranks, in the order of the samples, without padding.
 
-    Rank ``r`` of ``w`` has the samples ``r``, ``r + w``, ``r + 2 w`` ... of the dataset.
+    Rank ``r`` of ``w`` has the samples ``r``, ``r + w``, ``r + 2 w`` ... of the data.
 
     Args:
         results: This rank's.
