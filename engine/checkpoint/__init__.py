@@ -24,6 +24,7 @@ from engine.checkpoint.manifest import Manifest
 from engine.checkpoint.parts import Parts
 from engine.checkpoint.peek import first_log_folder
 from engine.checkpoint.publish import publish
+from engine.checkpoint.ranks import gather_ranks, of_rank
 from engine.checkpoint.reading import read, verify
 from engine.checkpoint.retention import choose
 from engine.checkpoint.room import Room, count_files, count_saves, tree_bytes
@@ -65,6 +66,7 @@ __all__ = [
     "find_latest_checkpoint",
     "find_weights",
     "first_log_folder",
+    "gather_ranks",
     "get_state_dict",
     "is_mmengine",
     "is_url",
@@ -73,6 +75,7 @@ __all__ = [
     "load_state_dict",
     "make_writable",
     "name_of",
+    "of_rank",
     "parent_of",
     "place",
     "publish",

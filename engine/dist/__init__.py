@@ -37,13 +37,22 @@ from engine.dist.results import (
     collect_results_cpu,
     collect_results_gpu,
 )
+from engine.dist.control import (
+    Exchange,
+    any_rank,
+    control_group,
+    gather_on_main,
+    on_main,
+)
 
 __all__ = [
+    "Exchange",
     "all_gather",
     "all_gather_object",
     "all_reduce",
     "all_reduce_dict",
     "all_reduce_params",
+    "any_rank",
     "barrier",
     "broadcast",
     "broadcast_object_list",
@@ -51,8 +60,10 @@ __all__ = [
     "collect_results",
     "collect_results_cpu",
     "collect_results_gpu",
+    "control_group",
     "gather",
     "gather_object",
+    "gather_on_main",
     "get_backend",
     "get_comm_device",
     "get_data_device",
@@ -69,5 +80,6 @@ __all__ = [
     "is_distributed",
     "is_main_process",
     "master_only",
+    "on_main",
     "sync_random_seed",
 ]

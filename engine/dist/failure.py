@@ -37,14 +37,15 @@ def naming_failed_ranks() -> Iterator[None]:
     """
     try:
         yield
-    except (RunInterrupted, RankFailedError):
+    except RunInterrupted:
         raise
     except BaseException as error:
         board = board_of_group() if get_world_size() > 1 else None
         if board is None:
             raise
         if not _lost_another(error):
-            board.report(*describe_error(error))
+            lost = isinstance(error, RankFailedError)
+            board.report(*describe_error(error), lost=lost)
             raise
         failure = _explain(board, error)
         board.report(str(failure), str(failure), lost=True)
