@@ -166,9 +166,11 @@ class RankFailedError(EngineError, RuntimeError):
 
     Attributes:
         ranks: Those that failed, as far as that is known.
+        told: Whether they left word, and so tell the user themselves.
     """
 
     ranks: tuple[int, ...] = ()
+    told: bool = False
 
 
 _TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h

@@ -5,8 +5,9 @@ closed by peer", which names nobody. So each rank has a second way to the store 
 group met in: a rank that fails leaves there what happened, and one whose collective
 breaks reads it. Where nobody left word, those that live sign, and who did not is named.
 
-The store is torchrun's where that started the ranks, else rank 0's: if it cannot be
-reached, then rank 0 is gone.
+The store is torchrun's where that started the ranks; a file where ``--nproc`` did, which
+also notes there how each rank ended; else rank 0's: then, if the store cannot be reached,
+rank 0 is gone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import json
 import os
 import socket
 import time
+from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -26,14 +30,23 @@ from engine.dist.context import get_default_group
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch.distributed import ProcessGroup
     from torch.distributed.distributed_c10d import Store
 
     from engine.dist.place import Place
 
-__all__ = ["Board", "Report", "attach", "board_of_group", "open_board"]
+__all__ = [
+    "RANKS_FOLDER",
+    "Board",
+    "Report",
+    "attach",
+    "board_of_group",
+    "no_meeting",
+    "open_board",
+]
+
+RANKS_FOLDER = "ENGINE_RANKS_FOLDER"
+"""The variable by which ``--nproc`` names the folder that its ranks share."""
 
 MEETING = timedelta(minutes=10)  # for all machines of a job to start
 ANSWER = timedelta(seconds=10)  # of a store that lives
@@ -53,15 +66,15 @@ class Report:
         rank: Which one.
         host: Its machine.
         line: What happened, in a line.
-        text: The same for the user: a message with its notes, or a traceback.
         lost: Whether it ended because it lost another one.
+        killed: Whether its launcher left this, for it could not.
     """
 
     rank: int
     host: str
     line: str
-    text: str
     lost: bool = False
+    killed: bool = False
 
 
 @define(eq=False, kw_only=True)
@@ -73,16 +86,18 @@ class Board:
         rank: This process's.
         world_size: All of them.
         host: This machine.
-        own_store: Whether the store is rank 0's, and ends with it.
+        on_main: Whether the store is rank 0's, and ends with it.
+        ends: A file in which a launcher notes ranks that a signal ended.
     """
 
     store: Store
     rank: int
     world_size: int
     host: str = field(factory=socket.gethostname)
-    own_store: bool = True
+    on_main: bool = True
+    ends: Path | None = None
     _reported: bool = field(default=False, init=False)
-    _seen: dict[str, int] = field(factory=dict, init=False)
+    _said: Counter[str] = field(factory=Counter, init=False)
 
     def sign_in(self) -> None:
         """Say on which machine this rank is."""
@@ -93,40 +108,54 @@ class Board:
         key = f"host/{rank}"
         return self.store.get(key).decode() if self.store.check([key]) else "?"
 
-    def report(self, line: str, text: str, *, lost: bool = False) -> None:
+    def report(self, line: str, *, lost: bool = False) -> None:
         """Leave word of what ended this rank; the first word stays.
 
         A store that is gone takes none: there is nobody to read it.
+
+        Args:
+            line: What happened.
+            lost: Whether it ended because it lost another one.
         """
         if self._reported:
             return
         self._reported = True
-        word = json.dumps([self.rank, self.host, line, text, lost])
-        try:
+        word = json.dumps([self.rank, self.host, line, lost])
+        with suppress(RuntimeError):
             number = self.store.add("reports", 1)
             self.store.set(f"report/{number}", word)
-        except RuntimeError:
-            self._reported = False
 
     def reports(self) -> list[Report]:
         """What ranks have left until now, in order."""
         count = self.store.add("reports", 0)
         words = [json.loads(self.store.get(f"report/{n + 1}")) for n in range(count)]
-        names = ("rank", "host", "line", "text", "lost")
+        names = ("rank", "host", "line", "lost")
         return [Report(**dict(zip(names, word, strict=True))) for word in words]
+
+    def killed(self) -> list[Report]:
+        """The ranks of which a launcher saw that a signal ended them."""
+        if self.ends is None or not self.ends.exists():
+            return []
+        words = [line.split() for line in self.ends.read_text().splitlines()]
+        return [
+            Report(
+                rank=int(rank), host=self.host, line=f"killed by {name}", killed=True
+            )
+            for rank, name in words
+        ]
 
     def who_failed(self) -> tuple[list[Report], list[int]]:
         """Those whose failure broke a collective; called where one broke.
 
         Returns:
-            What ranks left that failed by themselves; if there is none, the ranks that
-            gave no sign for some seconds.
+            What is known of those that failed by themselves; if that is nothing, the
+            ranks that gave no sign for some seconds.
         """
         self.store.set(f"alive/{self.rank}", "")
         self.store.add("alive", 1)
         until = time.monotonic() + SIGN_SECONDS
         while time.monotonic() < until:
-            found = [each for each in self.reports() if not each.lost]
+            found = [each for each in self.reports() if not each.lost] + self.killed()
             if found:
                 return found, []
             if self.store.add("alive", 0) >= self.world_size:
@@ -141,38 +170,19 @@ class Board:
         What one rank says for the n-th time is compared with what others say for the
         n-th time.
         """
-        number = self._seen[line] = self._seen.get(line, 0) + 1
+        self._said[line] += 1
         try:
-            return self.store.add(f"said/{number}/{line}", 1) == 1
-        except RuntimeError:  # rather twice than never
-            return True
+            return self.store.add(f"said/{self._said[line]}/{line}", 1) == 1
+        except RuntimeError:  # rank 0 is gone with the store: one of the rest speaks
+            return self.rank <= 1 or not self.on_main
 
-    def tell_once(self, tell: Callable[[list[Report]], None]) -> None:
-        """Let one of the ranks that end tell what all of them left.
-
-        Args:
-            tell: Shows reports to the user.
-        """
-        try:
-            if self.store.add("teller", 1) == 1:
-                tell(self._wait_for_all())
-                self.store.set("told", "")
-            else:
-                self.store.wait(["told"], timedelta(seconds=2 * SIGN_SECONDS))
-        except RuntimeError as error:
-            # Rank 0 is gone and the store with it, or who was to tell is. One of the
-            # others speaks for all.
-            if self.rank <= 1 or not self.own_store or "timeout" in str(error).lower():
-                tell([])
-
-    def _wait_for_all(self) -> list[Report]:
-        until = time.monotonic() + SIGN_SECONDS / 2
-        while time.monotonic() < until:
-            found = self.reports()
-            if len(found) >= self.world_size:
-                break
+    def stay(self) -> None:
+        """Let the others read what this rank has left, if they cannot without it."""
+        if self.rank or not self.on_main:
+            return
+        until = time.monotonic() + SIGN_SECONDS
+        while time.monotonic() < until and len(self.reports()) < self.world_size:
             time.sleep(0.05)
-        return self.reports()
 
 
 def open_board(place: Place) -> Board:
@@ -191,44 +201,53 @@ def open_board(place: Place) -> Board:
 
 
 def _connect(place: Place) -> Board:
-    agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    where = f"{place.address}:{place.port}"
-    try:
-        store = distributed.TCPStore(  # type: ignore[attr-defined]  # documented
-            place.address,
-            place.port,
-            place.world_size,
-            is_master=place.rank == 0 and not agent,
-            timeout=MEETING,
-            wait_for_workers=False,
-            multi_tenant=True,  # the group of this process meets there too
-        )
-    except (RuntimeError, OSError) as error:
-        host = socket.gethostname()
-        if "EADDRINUSE" in str(error) or "address already in use" in str(error):
-            message = (
-                f"MASTER_PORT={place.port}: another program on {host} uses this port, "
-                "on which rank 0 lets the others meet. Set MASTER_PORT to a free one, "
-                "the same for all ranks"
-            )
-        else:
-            first = str(error).partition("\n")[0]
-            message = (
-                f"rank {place.rank} on {host} does not reach rank 0 at {where}: "
-                f"{first}. MASTER_ADDR and MASTER_PORT say where that is; a firewall "
-                "may be between"
-            )
-        raise ConfigError(message) from error
-    store.set_timeout(ANSWER)
+    """The board of a place; the one of this attempt, if torchrun has restarted it."""
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    folder = os.environ.get(RANKS_FOLDER)
+    agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store: Store
+    if folder is not None:
+        store = distributed.FileStore(f"{folder}/board", place.world_size)  # type: ignore[attr-defined]  # documented
+    else:
+        try:
+            store = distributed.TCPStore(  # type: ignore[attr-defined]  # documented
+                place.address,
+                place.port,
+                place.world_size,
+                is_master=place.rank == 0 and not agent,
+                timeout=MEETING,
+                wait_for_workers=False,
+                multi_tenant=True,  # the group of this process meets there too
+            )
+        except (RuntimeError, OSError) as error:
+            raise ConfigError(no_meeting(place, error)) from error
+    store.set_timeout(ANSWER)
     board = Board(
         store=_apart(store, f"engine/{attempt}"),
         rank=place.rank,
         world_size=place.world_size,
-        own_store=not agent,
+        on_main=folder is None and not agent,
+        ends=None if folder is None else Path(folder) / "ends",
     )
     board.sign_in()
     return board
+
+
+def no_meeting(place: Place, error: Exception) -> str:
+    """Why the ranks cannot meet, for a message."""
+    host = socket.gethostname()
+    if "EADDRINUSE" in str(error) or "address already in use" in str(error):
+        return (
+            f"MASTER_PORT={place.port}: another program on {host} uses this port, on "
+            "which rank 0 lets the others meet. Set MASTER_PORT to a free one, the same "
+            "for all ranks"
+        )
+    first = str(error).partition("\n")[0]
+    return (
+        f"rank {place.rank} on {host} does not reach rank 0 at "
+        f"{place.address}:{place.port}: {first}. MASTER_ADDR and MASTER_PORT say where "
+        "that is; a firewall may be between"
+    )
 
 
 def attach(board: Board) -> None:

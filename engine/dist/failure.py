@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from torch import distributed
 
-from engine.dist.board import SIGN_SECONDS, board_of_group
+from engine.dist.board import board_of_group
 from engine.dist.context import get_world_size
 from engine.errors import EngineError, RankFailedError, RunInterrupted
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from engine.dist.board import Board
 
-__all__ = ["describe_error", "naming_failed_ranks"]
+__all__ = ["first_line", "naming_failed_ranks"]
 
 # What gloo, nccl and the store say when the other side is gone, or too slow.
 _LOST = re.compile(
@@ -45,30 +44,27 @@ def naming_failed_ranks() -> Iterator[None]:
             raise
         if not _lost_another(error):
             lost = isinstance(error, RankFailedError)
-            board.report(*describe_error(error), lost=lost)
+            board.report(first_line(error), lost=lost)
             raise
         failure = _explain(board, error)
-        board.report(str(failure), str(failure), lost=True)
+        board.report(first_line(failure), lost=True)
         raise failure from error
 
 
-def describe_error(error: BaseException, *, debug: bool = False) -> tuple[str, str]:
-    """An error in a line, and as the user is to see it.
+def first_line(error: BaseException) -> str:
+    """An error in a line.
 
-    Args:
-        error: What ended a rank.
-        debug: Whether the user wants to see the traceback of a mistake of theirs.
+    >>> first_line(ValueError("it broke\\nfor a reason"))
+    'ValueError: it broke'
     """
-    name = type(error).__name__
-    line = f"{name}: {str(error).partition(chr(10))[0]}".removesuffix(": ")
-    if isinstance(error, EngineError) and not debug:
-        notes = [f"  {note}" for note in getattr(error, "__notes__", ())]
-        return line, "\n".join([f"error: {error}", *notes])
-    return line, "".join(format_exception(error)).rstrip()
+    text = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _lost_another(error: BaseException) -> bool:
     """Whether an error, or what it came from, is that of a broken collective."""
+    if isinstance(error, RankFailedError):
+        return False
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, distributed.DistError):
@@ -80,32 +76,23 @@ def _lost_another(error: BaseException) -> bool:
 
 
 def _explain(board: Board, error: BaseException) -> RankFailedError:
-    line = describe_error(error)[0]
+    """The error of a rank that lost others, in place of what its collective raised."""
     try:
         reports, silent = board.who_failed()
-        if reports:
-            failed = [each.rank for each in reports]
-            told = "; ".join(
-                f"rank {each.rank} on {each.host} failed: {each.line}"
-                for each in reports
-            )
-        else:
-            failed = silent
-            told = "; ".join(
-                f"rank {rank} on {board.host_of(rank)} ended without a word (killed?), "
-                f"or hangs: no sign for {SIGN_SECONDS:g} s"
-                for rank in silent
-            )
+        hosts = {rank: board.host_of(rank) for rank in silent}
     except RuntimeError:  # the store is gone, and so is who had it
-        failed = [0] if board.own_store else []
-        told = (
-            "rank 0 ended without a word (killed?)"
-            if board.own_store
-            else "the launcher that all ranks met at is gone"
-        )
-    if not told:
-        told = f"the ranks lost each other, though none failed: {line}"
-    message = f"{told}. Rank {board.rank} on {board.host} cannot go on without"
+        reports, silent = [], [0] if board.on_main else []
+        hosts = dict.fromkeys(silent, "the machine of MASTER_ADDR")
+    told = [f"rank {one.rank} on {one.host} failed: {one.line}" for one in reports]
+    told += [
+        f"rank {rank} on {host} ended without a word (killed?), or hangs"
+        for rank, host in hosts.items()
+    ]
+    told = told or [f"the ranks lost each other: {first_line(error)}"]
+    message = (
+        f"{'; '.join(told)}. Rank {board.rank} on {board.host} cannot go on without"
+    )
     failure = RankFailedError(message)
-    failure.ranks = tuple(failed)
+    failure.ranks = (*[one.rank for one in reports], *silent)
+    failure.told = any(not one.killed for one in reports)
     return failure

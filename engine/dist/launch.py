@@ -12,6 +12,7 @@ import os
 import socket
 from contextlib import contextmanager
 from datetime import timedelta
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import ignite.distributed as idist
@@ -19,7 +20,7 @@ import torch
 from torch import distributed
 
 from engine.dist import place as places
-from engine.dist.board import attach, open_board
+from engine.dist.board import attach, no_meeting, open_board
 from engine.dist.collectives import barrier
 from engine.dist.context import is_distributed
 from engine.errors import ConfigError, StateError, did_you_mean
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
     from engine.dist.place import Place
 
-__all__ = ["check_timeout", "infer_launcher", "init_dist", "leave"]
+__all__ = ["break_off", "check_timeout", "infer_launcher", "init_dist", "leave"]
 
+_CLOSING_SECONDS = 3.0
 BACKENDS = ("nccl", "gloo", "mpi")
 
 
@@ -79,13 +81,16 @@ def init_dist(
         kwargs["timeout"] = timeout
     os.environ.update(place.variables())
     with _without_slurm():
-        distributed.init_process_group(
-            chosen,
-            init_method="env://",
-            rank=place.rank,
-            world_size=place.world_size,
-            **kwargs,
-        )
+        try:
+            distributed.init_process_group(
+                chosen,
+                init_method="env://",
+                rank=place.rank,
+                world_size=place.world_size,
+                **kwargs,
+            )
+        except distributed.DistNetworkError as error:
+            raise ConfigError(no_meeting(place, error)) from error
         idist.sync()
     attach(board)
 
@@ -97,6 +102,17 @@ def leave() -> None:
         idist.finalize()
         if is_distributed():  # a group that Ignite has not heard of
             distributed.destroy_process_group()
+
+
+def break_off() -> None:
+    """Let the others notice at once that this rank ends; without a group do nothing.
+
+    A backend that waits for what the others still owe is not waited for.
+    """
+    if is_distributed():
+        closing = Thread(target=distributed.destroy_process_group, daemon=True)
+        closing.start()
+        closing.join(_CLOSING_SECONDS)
 
 
 def check_timeout(timeout: Any, where: str) -> timedelta | None:
