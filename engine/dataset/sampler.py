@@ -19,10 +19,9 @@ from engine.dataset.order import (
     rank_indices,
     rank_places,
 )
-from engine.dist import get_dist_info
+from engine.dist import get_dist_info, sync_random_seed
 from engine.errors import DataError
 from engine.registry import DATA_SAMPLERS
-from engine.state import draw_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sized
@@ -85,7 +84,7 @@ class DefaultSampler(Sampler[int]):
         self.length = len(dataset)
         self.shuffle = shuffle
         self.seed = seed
-        self._drawn = draw_seed() if seed is None else seed
+        self._drawn = sync_random_seed() if seed is None else seed
         self.round_up = round_up
         self.pad_to = _check_pad_to(pad_to, self.world_size)
         self.epoch = 0
@@ -167,7 +166,7 @@ class IndexShuffleSampler(Sampler[int]):
         self.rank, self.world_size = get_dist_info()
         self.length = len(dataset)
         self.seed = seed
-        self._drawn = draw_seed() if seed is None else seed
+        self._drawn = sync_random_seed() if seed is None else seed
         self.round_up = round_up
         self.pad_to = _check_pad_to(pad_to, self.world_size)
         self.epoch = 0
@@ -221,7 +220,7 @@ class InfiniteSampler(Sampler[int]):
         self.length = len(dataset)
         self.shuffle = shuffle
         self.seed = seed
-        self._drawn = draw_seed() if seed is None else seed
+        self._drawn = sync_random_seed() if seed is None else seed
         self.start = 0
         """Position at which an iteration begins."""
         self._orders = Permutations(self.length)
