@@ -14,6 +14,7 @@ from engine.dataset.length import check_has_batches
 from engine.dataset.order import global_position
 from engine.dataset.sample_randomness import (
     PlacedDataset,
+    SampleKey,
     SampleRandomness,
     draws_nothing,
 )
@@ -45,6 +46,9 @@ class _Plan:
         placed: Whether keys tell the place too.
         rank: This process's.
         world: Number of ranks.
+        endless: Samples that this rank reads in a pass, where passes are parts of one
+            long order; else 0. How long a pass is depends on the ranks, that order
+            does not.
     """
 
     draws: Draws
@@ -52,6 +56,7 @@ class _Plan:
     placed: bool
     rank: int
     world: int
+    endless: int = 0
     data_pass: int = 0
     start: int = 0
 
@@ -60,15 +65,22 @@ class _Plan:
         for position, indices in self.draws.read(data_pass, self.start):
             keys = indices
             if self.placed:
-                keys = [
-                    (
-                        data_pass,
-                        global_position(number, rank=self.rank, world=self.world),
-                        index,
-                    )
-                    for number, index in enumerate(indices, position)
-                ]
+                keys = self._places(data_pass, position, indices)
             yield keys[0] if self.single else keys
+
+    def _places(
+        self, data_pass: int, position: int, indices: list[Any]
+    ) -> list[SampleKey]:
+        if self.endless:
+            data_pass, position = 0, data_pass * self.endless + position
+        return [
+            (
+                data_pass,
+                global_position(number, rank=self.rank, world=self.world),
+                index,
+            )
+            for number, index in enumerate(indices, position)
+        ]
 
 
 class LoaderCursor:
@@ -112,8 +124,14 @@ class LoaderCursor:
         self._draws: Draws = open_draws(
             sampler, seed=seed, shape=self._shape, consecutive=consecutive
         )
+        endless = getattr(sampler, "endless", False)
         self._plan = _Plan(
-            self._draws, loader.batch_sampler is None, self._placed, rank, world
+            self._draws,
+            loader.batch_sampler is None,
+            self._placed,
+            rank,
+            world,
+            self._shape.count * self._shape.size if endless else 0,
         )
         self._workers = _WorkerStates(loader)
         self._inner = self._make_inner({})

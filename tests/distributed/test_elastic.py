@@ -119,9 +119,8 @@ def _points_and_labels(batch: Any) -> tuple[Any, Any]:
     return batch[1], batch[2]
 
 
-def refused(folder: Path, batch_size: int, sampler: dict[str, Any]) -> str:
+def refused(folder: Path, **loader: Any) -> str:
     """On a rank: what a resume says that cannot go on."""
-    loader = {"batch_size": batch_size, "sampler": sampler}
     cut = folder / "cut.pth"
     with pytest.raises(StateError) as caught:
         parts(folder, "default", None, loader=loader, load_from=cut, resume=True)
@@ -161,11 +160,11 @@ def test_what_would_not_be_the_same_is_refused() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run_ranks(parts, 2, folder, "default", 3)
-        told = refused(folder, 2, SAMPLERS["default"])
+        told = refused(folder, batch_size=2)
         assert "saved by 2 ranks with batches of 2" in told
         assert "go on with 1 rank with batches of 2" in told
         assert "1 rank with batches of 4; 2 ranks with batches of 2; 4 ranks" in told
-        told = refused(folder, 4, {"type": "RandomSampler", "data_source": Noisy(11)})
+        told = refused(folder, dataset=Noisy(11))
         assert "over 11 samples (it had 10)" in told
         assert "it was saved by 2 ranks and goes on with one process" in not_exact(
             folder
