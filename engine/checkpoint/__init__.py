@@ -23,6 +23,7 @@ from engine.checkpoint.location import (
 from engine.checkpoint.manifest import Manifest
 from engine.checkpoint.parts import Parts
 from engine.checkpoint.peek import first_log_folder
+from engine.checkpoint.pieces import Divided, Layout, divide, is_sharded, map_leaves
 from engine.checkpoint.publish import publish
 from engine.checkpoint.reading import read, verify
 from engine.checkpoint.retention import choose
@@ -45,7 +46,9 @@ from engine.checkpoint.writer import Writer
 __all__ = [
     "CheckpointLoader",
     "Difference",
+    "Divided",
     "HostCopy",
+    "Layout",
     "Location",
     "Manifest",
     "Parts",
@@ -60,6 +63,7 @@ __all__ = [
     "compare_checkpoints",
     "count_files",
     "count_saves",
+    "divide",
     "examine",
     "find_differences",
     "find_latest_checkpoint",
@@ -67,11 +71,13 @@ __all__ = [
     "first_log_folder",
     "get_state_dict",
     "is_mmengine",
+    "is_sharded",
     "is_url",
     "join",
     "load_checkpoint",
     "load_state_dict",
     "make_writable",
+    "map_leaves",
     "name_of",
     "parent_of",
     "place",

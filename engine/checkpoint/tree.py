@@ -7,16 +7,22 @@ from typing import Any
 
 import torch
 
+from engine.checkpoint.pieces import is_sharded
+
 __all__ = ["strided_tensors"]
 
 
 def strided_tensors(tree: Any) -> Iterator[torch.Tensor]:
     """Each tensor that has a storage of its own, as sparse ones have not.
 
+    Of one that lies over ranks this rank's piece.
+
     Args:
         tree: Mappings, lists, tuples, tensors and plain values.
     """
-    if isinstance(tree, torch.Tensor):
+    if is_sharded(tree):
+        yield from strided_tensors(tree.to_local())
+    elif isinstance(tree, torch.Tensor):
         if tree.layout is torch.strided:
             yield tree
     elif isinstance(tree, Mapping):
