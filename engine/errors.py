@@ -21,6 +21,7 @@ The tree; each leaf also derives from the built-in a caller would catch::
     ├── MetricError (ValueError)       metrics that clash, are missing or fail
     ├── ReportError (ValueError)       a report of what is no run, or that needs more
     ├── NonFiniteError (ArithmeticError)     a loss or gradient that is nan or infinite
+    ├── RankFailedError (RuntimeError)       another rank of the run failed, or is gone
     ├── RunInterrupted (RuntimeError)  no mistake: a signal or the clock ended the run
     └── CheckpointError (RuntimeError)
         ├── CheckpointNotFoundError (FileNotFoundError)
@@ -59,6 +60,7 @@ __all__ = [
     "NonFiniteError",
     "OptimizerError",
     "PriorityError",
+    "RankFailedError",
     "RegistryError",
     "ReportError",
     "RunInterrupted",
@@ -161,6 +163,10 @@ class NonFiniteError(EngineError, ArithmeticError):
 
 _TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 _SIGNALLED = 128  # what a shell adds to a signal's number
+
+
+class RankFailedError(EngineError, RuntimeError):
+    """Another rank of the run failed, or is gone; the message names it."""
 
 
 class RunInterrupted(EngineError, RuntimeError):  # noqa: N818 - no mistake was made

@@ -25,6 +25,7 @@ from engine.checkpoint.parts import Parts
 from engine.checkpoint.peek import first_log_folder
 from engine.checkpoint.pieces import Divided, Layout, divide, is_sharded, map_leaves
 from engine.checkpoint.publish import publish
+from engine.checkpoint.ranks import gather_ranks, of_rank
 from engine.checkpoint.reading import read, verify
 from engine.checkpoint.retention import choose
 from engine.checkpoint.room import Room, count_files, count_saves, tree_bytes
@@ -69,6 +70,7 @@ __all__ = [
     "find_latest_checkpoint",
     "find_weights",
     "first_log_folder",
+    "gather_ranks",
     "get_state_dict",
     "is_mmengine",
     "is_sharded",
@@ -79,6 +81,7 @@ __all__ = [
     "make_writable",
     "map_leaves",
     "name_of",
+    "of_rank",
     "parent_of",
     "place",
     "publish",

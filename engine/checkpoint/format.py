@@ -19,6 +19,8 @@
       validation         where a validation is that was left between two of its batches:
                          batches done, what its metrics gathered, its generators; or
                          why it begins again whole; or None
+      buckets            in which order each DDP wrapper's gradients become ready
+      ranks              of a run on several: what each rank has otherwise than rank 0
       at_safe_point      whether all handlers of the last event had run
       environment        what exact resume depends on: versions, threads
 

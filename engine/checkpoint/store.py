@@ -30,6 +30,7 @@ from engine.checkpoint.manifest import SUFFIX, Manifest, manifest_name
 from engine.checkpoint.reading import find_manifest, read, shards_of
 from engine.checkpoint.retention import Entry, newest_first
 from engine.checkpoint.storage import Storage, open_storage
+from engine.dist import on_main
 from engine.errors import (
     CheckpointDamagedError,
     CheckpointError,
@@ -291,6 +292,8 @@ class Store:
     ) -> tuple[Location, dict[str, Any], list[str]] | None:
         """The newest checkpoint that can be resumed from.
 
+        All ranks of a run ask together: each reads the one that rank 0 finds.
+
         Args:
             map_location: Where tensors are put while reading.
             among: Files to choose from, newest first; ``None``: the one that
@@ -306,8 +309,25 @@ class Store:
             CheckpointDamagedError: There are checkpoints, and none of them is good.
             CheckpointError: They cannot be listed: a server does not answer or refuses.
         """
+        found = None
+
+        def look() -> tuple[Location, list[str]] | None:
+            nonlocal found
+            candidates = self.candidates() if among is None else among
+            found = self._newest_of(candidates, map_location)
+            return None if found is None else (found[0], found[2])
+
+        told = on_main(look)
+        if told is None or found is not None:
+            return found
+        path, remarks = told
+        found = self._newest_of([path], map_location)
+        return None if found is None else (path, found[1], remarks)
+
+    def _newest_of(
+        self, candidates: Sequence[Location], map_location: Any
+    ) -> tuple[Location, dict[str, Any], list[str]] | None:
         remarks: list[str] = []
-        candidates = self.candidates() if among is None else among
         for path in candidates:
             try:
                 content = read(

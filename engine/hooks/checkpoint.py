@@ -17,6 +17,7 @@ from engine.checkpoint import (
     place,
     publish,
 )
+from engine.dist import is_main_process, on_main
 from engine.errors import ConfigError
 from engine.evaluator.evaluator import get_metric_number
 from engine.events import Events, Priority
@@ -177,8 +178,16 @@ class CheckpointHook(Hook):
         Raises:
             CheckpointError: The folder cannot be written.
         """
-        self.store(runner).prove()
-        self._room.start(runner)
+        on_main(self.store(runner).prove)
+        if is_main_process():
+            self._room.start(runner)
+        council = runner.trainer.council
+        if self.interval_seconds is not None and council is not None:
+            council.wish(
+                runner.hook_set.name_of(self),
+                lambda: is_main_process() and self._is_time,
+                lambda: self._owe_by_time(runner),
+            )
         self._last_save = self._clock()
         if self.freeze_interval != 0:
             runner.trainer.rescue.freeze_each(self.freeze_interval)
@@ -206,12 +215,19 @@ class CheckpointHook(Hook):
             or (self.save_last and self.is_last_train_iter(runner))
         ):
             self._owe(runner, runner.iter + 1)
-        elif (
-            self.interval_seconds is not None
-            and self._clock() - self._last_save >= self.interval_seconds
-        ):
-            template = "iter_{}.pth" if self.by_epoch else self.filename_tmpl
-            runner.owe(DueKind.SAVE, self, template.format(runner.iter + 1))
+        elif runner.trainer.council is None and self._is_time:
+            self._owe_by_time(runner)
+
+    @property
+    def _is_time(self) -> bool:
+        """Whether the last save is long enough ago."""
+        passed = self._clock() - self._last_save
+        return self.interval_seconds is not None and passed >= self.interval_seconds
+
+    def _owe_by_time(self, runner: RunContext) -> None:
+        template = "iter_{}.pth" if self.by_epoch else self.filename_tmpl
+        done = runner.state.iteration
+        runner.owe(DueKind.SAVE, self, template.format(done))
 
     def _owe(self, runner: RunContext, number: int) -> None:
         runner.owe(DueKind.SAVE, self, self.filename_tmpl.format(number))
@@ -265,7 +281,22 @@ class CheckpointHook(Hook):
             save_param_scheduler=self.save_param_scheduler,
         )
         path = join(store.folder, due.name)
-        check_writable(checkpoint, str(path))
+        if is_main_process():
+            check_writable(checkpoint, str(path))
+        if due.kind is DueKind.SAVE:
+            self._last_save = self._clock()
+        if self.save_optimizer and self.save_param_scheduler:
+            runner.trainer.rescue.saved(path, runner.state.iteration, here=True)
+        if is_main_process():
+            self._write(runner, store, due, checkpoint)
+
+    def _write(
+        self,
+        runner: RunContext,
+        store: Store,
+        due: Due,
+        checkpoint: dict[str, Any],
+    ) -> None:
         pointers: Sequence[tuple[Store, str]] = ()
         superseded: Sequence[str] = ()
         if due.kind is DueKind.SAVE:
@@ -280,16 +311,12 @@ class CheckpointHook(Hook):
         )
         self._left_over = []
         self._reports.append(saving)
-        if self.save_optimizer and self.save_param_scheduler:
-            runner.trainer.rescue.saved(path, runner.state.iteration, here=True)
         if self.background:
             runner.trainer.writer.submit(saving.run)
             self._watch(runner)
         else:
             saving.run()
             self._report(runner)
-        if due.kind is DueKind.SAVE:
-            self._last_save = self._clock()
 
     def _add_saved(self, name: str) -> None:
         self._saved = [one for one in self._saved if one != name] + [name]
@@ -394,7 +421,7 @@ class CheckpointHook(Hook):
         Raises:
             CheckpointError: One could not be read, or its copy not be written.
         """
-        if self.published_keys is None:
+        if self.published_keys is None or not is_main_process():
             return
         self._finish(runner)
         store = self.store(runner)

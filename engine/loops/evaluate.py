@@ -19,10 +19,12 @@ from engine.dataset import (
     data_length,
     signals_left,
 )
+from engine.dist import get_world_size
 from engine.errors import DataError, MetricError, StateError, a_type
 from engine.events import Priority
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
+from engine.loops.council import Rounds
 from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.eval_data import EvalData
 from engine.loops.inside import PART, Gathered, put_back, read_place, why_not
@@ -98,6 +100,7 @@ class EvalEngine(Driven, EventEngine):
         self._gathered: Gathered | None = None
         self._place_to_go_on: Any = None
         self._again: Rewind | None = None
+        self._rounds: Rounds | None = None  # of several ranks
         self._paused: list[nn.Module] = []  # modules that train when it is over
         self.evaluator: Any = None
         self._set_metrics({} if metrics is None else metrics)
@@ -238,6 +241,8 @@ class EvalEngine(Driven, EventEngine):
         state.move(_PHASES[self.mode])
         self._done = self._samples = 0
         self.state.metrics = {}
+        several = get_world_size() > 1
+        self._rounds = Rounds(self.context.stops) if several else None
         if self.evaluator is not None:
             self.evaluator.reset()
         nested = outer is Phase.TRAINING
@@ -365,6 +370,7 @@ class EvalEngine(Driven, EventEngine):
         self._count_batch()
 
     def _end_epoch(self, metrics: Mapping[str, Any] | None = None) -> None:
+        self._wait_for_ranks()
         if metrics is not None:
             self.state.metrics = dict(metrics)
         self._run_handlers("EPOCH_COMPLETED", self.state.metrics)
@@ -425,11 +431,27 @@ class EvalEngine(Driven, EventEngine):
 
     def _between_batches(self) -> None:
         """Stop here if that was asked for; inside training, save what is owed."""
+        if self._rounds is not None:
+            if self._done == self.state.epoch_length or not self._rounds.after_batch(
+                interrupt=self._wants_interrupt
+            ):
+                return
+            if self._nested and self._rounds.interrupted:
+                self.context.trainer.council.interrupt()
         if not self._nested:
             if self.context.stops.leaves:
                 raise Halt
         elif self._done != self.state.epoch_length:  # else it is over in a moment
             self.context.trainer.between_batches(self)
+
+    @property
+    def _wants_interrupt(self) -> bool:
+        return self._nested and self.context.trainer.council.wants_interrupt
+
+    def _wait_for_ranks(self) -> None:
+        """All batches of this rank are done; the others may have some left."""
+        if self._rounds is not None:
+            self._rounds.finish(interrupt=self._wants_interrupt)
 
     # -- events ------------------------------------------------------------------
 
@@ -480,6 +502,7 @@ class EvalEngine(Driven, EventEngine):
     def _on_epoch_completed(self) -> None:
         if self._done == 0:
             _refuse_empty(self.state.dataloader)
+        self._wait_for_ranks()
         if self.evaluator is not None:
             self.state.metrics.update(self.evaluator.evaluate(self._size()))
         self._run_handlers("EPOCH_COMPLETED", self.state.metrics)

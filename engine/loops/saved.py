@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+from torch import nn
 
 from engine.checkpoint import (
     CheckpointLoader,
@@ -17,24 +20,29 @@ from engine.checkpoint import (
     capture,
     check,
     examine,
+    gather_ranks,
     is_mmengine,
     name_of,
+    of_rank,
     parent_of,
     place,
     restore,
 )
 from engine.dataset import open_cursor
+from engine.dist import on_main
 from engine.errors import (
     CheckpointNotFoundError,
     SerializationError,
     StateError,
 )
 from engine.loops.clock import Clock
+from engine.loops.context import EngineContext
 from engine.loops.feed import Feed
 from engine.loops.inside import Inside
 from engine.loops.inside import examine as examine_inside
 from engine.loops.lengthen import MadeSchedules
 from engine.loops.loop import EventEngine
+from engine.model import Buckets, ddp_modules
 from engine.optim.scheduler import check_on_longer
 from engine.state import (
     Exactness,
@@ -210,7 +218,9 @@ class SavedEngine(EventEngine):
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
         )
-        saved = Store(parent_of(where), backend_args).write(name_of(where), checkpoint)
+        store = Store(parent_of(where), backend_args)
+        # The others wait: a rank that ends takes rank 0, which writes, with it.
+        saved = on_main(lambda: store.write(name_of(where), checkpoint))
         if save_optimizer and save_param_scheduler:
             self.rescue.saved(saved, self.run_state.iteration, here=self._at_safe_point)
         return saved
@@ -224,7 +234,9 @@ class SavedEngine(EventEngine):
     ) -> dict[str, Any]:
         """What :meth:`save_checkpoint` writes, after all hooks have had it.
 
-        Its tensors are the run's own: the next iteration changes them.
+        Its tensors are the run's own: the next iteration changes them. With several
+        ranks all call this at the same safe point; rank 0's holds what each of the
+        others has for itself.
         """
         checkpoint = capture(
             self.run_state,
@@ -240,6 +252,7 @@ class SavedEngine(EventEngine):
             validation=self.inside.saved(
                 self.run_state.phase, rewound=self.rescue.amending is not None
             ),
+            buckets=self._buckets.state_dict(),
         )
         if self.run_state.phase is Phase.FAILED:  # what is saved of it is whole
             checkpoint["engine"]["run_state"]["phase"] = Phase.TRAINING.value
@@ -247,7 +260,24 @@ class SavedEngine(EventEngine):
             self.rescue.amending.amend(checkpoint)
         with fence():  # what handlers draw here, a resumed run does not draw again
             self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
+        gather_ranks(
+            checkpoint,
+            self.parts.model if isinstance(self.parts.model, nn.Module) else None,
+            replicated=bool(ddp_modules(self._wrapped_model)),
+        )
         return checkpoint
+
+    @property
+    def _wrapped_model(self) -> Any:
+        """The model as it is trained; what is tracked may be the one in a wrapper."""
+        if isinstance(self.context, EngineContext):
+            return self.parts.model
+        return self.context.model
+
+    @functools.cached_property
+    def _buckets(self) -> Buckets:
+        """How the gradients of DDP wrappers are grouped."""
+        return Buckets(self._wrapped_model)
 
     def resume(
         self,
@@ -344,6 +374,7 @@ class SavedEngine(EventEngine):
                 PartReport("MMEngine's checkpoint", Exactness.BEST_EFFORT, one)
                 for one in remarks
             ]
+        checkpoint, changed = of_rank(checkpoint)
         found = examine(
             checkpoint,
             self.parts,
@@ -352,12 +383,14 @@ class SavedEngine(EventEngine):
             resume_param_scheduler=resume_param_scheduler,
         )
         inside = examine_inside(checkpoint["engine"].get("validation"))
-        report = ResumeReport(foreign).with_parts([*found, *inside]).with_parts(further)
+        report = ResumeReport([*foreign, *changed]).with_parts([*found, *inside])
+        report = report.with_parts(further)
         if exact:
             report.check_exact()
         if self.run_state.started:  # another run, or this one further on
             self.run_state.hub.forget_since(checkpoint["message_hub"])
         self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
+        self._buckets.load_state_dict(checkpoint["engine"].get("buckets") or {})
         restore(
             checkpoint,
             self.run_state,

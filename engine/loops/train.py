@@ -228,6 +228,7 @@ class TrainEngine(Driven, GoingBackEngine):
             return self.state
         if data is None:
             data = self._no_data(epoch_length)
+        self._convene()
         self._open(data, max_epochs, max_iters, epoch_length)
         self._count_window()
         if self._is_finished():
@@ -285,6 +286,7 @@ class TrainEngine(Driven, GoingBackEngine):
             DataError: The data is empty.
         """
         going_on = self._halted
+        self._convene()
         self._open(data, max_epochs, max_iters, epoch_length)
         self._count_window()
         if not going_on and self._is_finished():
@@ -591,6 +593,8 @@ class TrainEngine(Driven, GoingBackEngine):
     def _on_started(self) -> None:
         state = self.run_state
         self._requests.clear(state, going_back=self._goes_back)
+        if self._council is not None and not self._goes_back:
+            self._council.forget()
         self._goes_back = False
         if self.context.stops.asked:  # while weights were loaded
             self._halt_soon()
@@ -635,6 +639,7 @@ class TrainEngine(Driven, GoingBackEngine):
         self._at_safe_point = self.bus.dispatcher("EPOCH_STARTED").run is None
         self._run_handlers("EPOCH_STARTED")
         self.spent.mark = perf_counter()
+        self._agree()
         if self._requests.terminate:  # no batch was read yet: a safe point as well
             self._requests.settle(self.run_state)
             self._heed()
@@ -680,7 +685,7 @@ class TrainEngine(Driven, GoingBackEngine):
                 )
             finally:  # a run may go on from another place after an error
                 clock.closing_iteration = 0
-        due = self._requests.pending or state.due
+        due = self._requests.pending or state.due or self._council is not None
         if due or self._dispatch_safe_point.run is not None:
             self._safe_point()
         else:
