@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from engine.build.strategy import build_strategy
 from engine.config import at
 from engine.errors import ConfigError, a_type
 from engine.model import StepModel, compile_step, is_model_wrapper
 from engine.registry import MODELS
-from engine.strategies import DDPStrategy, SingleStrategy, Strategy
+from engine.strategies import SingleStrategy, Strategy
 
 __all__ = ["build_model", "compile_model", "unwrap", "wrap_model"]
 
@@ -86,15 +87,15 @@ def wrap_model(
     Raises:
         ConfigError: The model is wrapped already, or a setting is none of those.
     """
-    if isinstance(model_wrapper_cfg, str):
-        model_wrapper_cfg = [model_wrapper_cfg]  # a spec is a mapping
-    strategy: Strategy = SingleStrategy()
-    if distributed or model_wrapper_cfg is not None:
-        unused = find_unused_parameters
-        strategy = DDPStrategy(
-            model_wrapper_cfg, sync_bn=sync_bn, find_unused_parameters=unused
-        )
-    return strategy.wrap(model)
+    wrapping = build_strategy(
+        None,
+        model_wrapper_cfg=model_wrapper_cfg,
+        sync_bn=sync_bn,
+        find_unused_parameters=find_unused_parameters,
+    )
+    if not distributed and model_wrapper_cfg is None:
+        wrapping = SingleStrategy()
+    return wrapping.wrap(model)
 
 
 def unwrap(model: nn.Module) -> nn.Module:

@@ -23,7 +23,15 @@ from engine.checkpoint.location import (
 from engine.checkpoint.manifest import Manifest
 from engine.checkpoint.parts import Parts
 from engine.checkpoint.peek import first_log_folder
-from engine.checkpoint.pieces import Divided, Layout, divide, is_sharded, map_leaves
+from engine.checkpoint.pieces import (
+    Divided,
+    Layout,
+    divide,
+    is_sharded,
+    keep_part,
+    laid_as,
+    map_leaves,
+)
 from engine.checkpoint.publish import publish
 from engine.checkpoint.ranks import gather_ranks, of_rank
 from engine.checkpoint.reading import read, verify
@@ -76,6 +84,8 @@ __all__ = [
     "is_sharded",
     "is_url",
     "join",
+    "keep_part",
+    "laid_as",
     "load_checkpoint",
     "load_state_dict",
     "make_writable",

@@ -28,7 +28,7 @@ from engine.errors import CheckpointDamagedError, CheckpointError
 if TYPE_CHECKING:
     from engine.checkpoint.frozen import HostCopy
 
-__all__ = ["SHARDS", "Divided", "Layout", "Piece", "divide", "is_sharded", "join", "map_leaves", "missing_pieces"]
+__all__ = ["SHARDS", "Divided", "Layout", "Piece", "divide", "is_sharded", "join", "keep_part", "laid_as", "map_leaves", "missing_pieces"]
 
 SHARDS = "shards"
 """Key of a rest that tells what lies in which folder."""
@@ -163,6 +163,47 @@ def map_leaves(tree: Any, change: Callable[[Any], Any]) -> Any:
         change: Takes a leaf, gives what stands in its place.
     """
     return _walk(tree, (), lambda _, value: change(value))
+
+
+def laid_as(value: Any, like: Any) -> Any:
+    """A whole tensor cut over ranks as another one of its shape is.
+
+    Args:
+        value: Anything else than a whole tensor stays as it is; not changed.
+        like: Likewise, if this does not lie over ranks, or has another shape.
+    """
+    if not isinstance(value, torch.Tensor) or is_sharded(value) or not is_sharded(like):
+        return value
+    if value.shape != like.shape:
+        return value
+    from torch.distributed.tensor import empty
+
+    made: torch.Tensor = empty(
+        tuple(value.shape),
+        dtype=value.dtype,
+        device_mesh=like.device_mesh,
+        placements=like.placements,
+    )
+    keep_part(made, value)
+    return made
+
+
+def keep_part(target: Any, whole: torch.Tensor) -> None:
+    """Fill this rank's part of a tensor from a whole one.
+
+    Args:
+        target: A tensor that lies over ranks.
+        whole: As large as it is; not changed.
+    """
+    (chunk,) = target.__create_chunk_list__()
+    part = whole
+    for dim, (begin, length) in enumerate(
+        zip(chunk.offsets, chunk.sizes, strict=True)
+    ):
+        part = part.narrow(dim, min(begin, whole.shape[dim]), length)
+    local = target.to_local()
+    if local.numel():
+        local.copy_(part)
 
 
 def _without_pieces(tree: Any, path: _Path, pieces: dict[str, Piece]) -> Any:

@@ -30,7 +30,7 @@ from engine.checkpoint.manifest import SUFFIX, Manifest, manifest_name
 from engine.checkpoint.reading import find_manifest, read, shards_of
 from engine.checkpoint.retention import Entry, newest_first
 from engine.checkpoint.storage import Storage, open_storage
-from engine.dist import on_main
+from engine.dist import gather_on_all, on_main
 from engine.errors import (
     CheckpointDamagedError,
     CheckpointError,
@@ -309,6 +309,8 @@ class Store:
             CheckpointDamagedError: There are checkpoints, and none of them is good.
             CheckpointError: They cannot be listed: a server does not answer or refuses.
         """
+        if layout is not None:
+            return self._newest_together(map_location, among, layout)
         found = None
 
         def look() -> tuple[Location, list[str]] | None:
@@ -324,30 +326,56 @@ class Store:
         found = self._newest_of([path], map_location)
         return None if found is None else (path, found[1], remarks)
 
+    def _newest_together(
+        self, map_location: Any, among: Sequence[Location] | None, layout: Layout
+    ) -> tuple[Location, dict[str, Any], list[str]] | None:
+        """The newest one of which each rank can read its own pieces."""
+        remarks: list[str] = []
+        candidates = on_main(lambda: self.candidates() if among is None else among)
+        for path in candidates:
+            content, bad = None, ""
+            try:
+                content = check(self._read(path, map_location, layout), str(path))
+            except (CheckpointDamagedError, CheckpointNotFoundError) as error:
+                bad = str(error)
+            told = list(dict.fromkeys(one for one in gather_on_all(bad) if one))
+            if content is not None and not told:
+                return path, content, remarks
+            remarks += told
+        self._check_none_bad(candidates, remarks)
+        return None
+
     def _newest_of(
         self, candidates: Sequence[Location], map_location: Any
     ) -> tuple[Location, dict[str, Any], list[str]] | None:
         remarks: list[str] = []
         for path in candidates:
             try:
-                content = read(
-                    path,
-                    map_location=map_location,
-                    backend_args=self._arguments_for(path),
-                    layout=layout,
-                )
-                checkpoint = check(content, str(path))
+                checkpoint = check(self._read(path, map_location), str(path))
             except (CheckpointDamagedError, CheckpointNotFoundError) as error:
                 remarks.append(str(error))
             else:
                 return path, checkpoint, remarks
+        self._check_none_bad(candidates, remarks)
+        return None
+
+    def _check_none_bad(
+        self, candidates: Sequence[Location], remarks: Sequence[str]
+    ) -> None:
         if remarks:
             message = (
                 f"{self.folder}: none of its {len(candidates)} checkpoints is good:\n"
                 + "\n".join(remarks)
             )
             raise CheckpointDamagedError(message)
-        return None
+
+    def _read(
+        self, path: Location, map_location: Any, layout: Layout | None = None
+    ) -> Any:
+        arguments = self._arguments_for(path)
+        return read(
+            path, map_location=map_location, backend_args=arguments, layout=layout
+        )
 
     def candidates(self) -> list[Location]:
         """All checkpoints: the one that is pointed to, its neighbours, then ours.

@@ -14,16 +14,13 @@ __all__ = ["strided_tensors"]
 
 def strided_tensors(tree: Any) -> Iterator[torch.Tensor]:
     """Each tensor that has a storage of its own, as sparse ones have not.
-
-    Of one that lies over ranks this rank's piece.
+    One that lies over ranks has several.
 
     Args:
         tree: Mappings, lists, tuples, tensors and plain values.
     """
-    if is_sharded(tree):
-        yield from strided_tensors(tree.to_local())
-    elif isinstance(tree, torch.Tensor):
-        if tree.layout is torch.strided:
+    if isinstance(tree, torch.Tensor):
+        if not is_sharded(tree) and tree.layout is torch.strided:
             yield tree
     elif isinstance(tree, Mapping):
         for one in tree.values():

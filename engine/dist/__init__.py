@@ -12,6 +12,7 @@ from engine.dist.control import (
     Exchange,
     any_rank,
     control_group,
+    gather_on_all,
     gather_on_main,
     on_main,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "broadcast_object_list",
     "collect_results",
     "control_group",
+    "gather_on_all",
     "gather_on_main",
     "get_dist_info",
     "get_rank",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from engine.dist import get_world_size
 from engine.errors import ConfigError, a_type, check_switch
 from engine.model import convert_sync_batchnorm, is_model_wrapper
 from engine.registry import MODEL_WRAPPERS, STRATEGIES
-from engine.strategies.compression import compress_gradients
 from engine.strategies.single import SingleStrategy
 
 if TYPE_CHECKING:
@@ -89,13 +89,15 @@ class DDPStrategy(SingleStrategy):
                 )
                 raise ConfigError(message)
             return model
-        together = distributed.is_available() and distributed.is_initialized()
-        if not together and self._wrapper is None:
+        if get_world_size() == 1 and self._wrapper is None:
             return super().wrap(model)
         if self._sync_bn is not None:
             model = convert_sync_batchnorm(model, self._sync_bn)
         wrapped: Module = MODEL_WRAPPERS.build(self._spec(model), module=model)
         if self._compression is not None:
+            # torch's hooks take a while to import.
+            from engine.strategies.compression import compress_gradients
+
             compress_gradients(wrapped, self._compression)
         return wrapped
 

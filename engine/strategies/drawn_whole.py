@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from engine.checkpoint import is_sharded
+from engine.checkpoint import is_sharded, keep_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["drawn_whole", "keep_part"]
+__all__ = ["drawn_whole"]
 
 
 def drawn_whole() -> TorchDispatchMode:
@@ -57,21 +57,3 @@ def _is_random(func: Any) -> bool:
     return torch.Tag.nondeterministic_seeded in func.tags and func.__name__.partition(
         "."
     )[0].endswith("_")
-
-
-def keep_part(target: Any, whole: torch.Tensor) -> None:
-    """Fill this rank's part of a tensor from a whole one.
-
-    Args:
-        target: A tensor that lies over ranks.
-        whole: As large as it is; not changed.
-    """
-    (chunk,) = target.__create_chunk_list__()
-    part = whole
-    for dim, (begin, length) in enumerate(
-        zip(chunk.offsets, chunk.sizes, strict=True)
-    ):
-        part = part.narrow(dim, min(begin, whole.shape[dim]), length)
-    local = target.to_local()
-    if local.numel():
-        local.copy_(part)

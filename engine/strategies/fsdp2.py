@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed
 
-from engine.checkpoint import divide, is_sharded
-from engine.errors import ConfigError, ModelError, a_type, check_switch
+from engine.checkpoint import divide
+from engine.errors import ConfigError, a_type, check_switch
 from engine.model import is_model_wrapper, turn_on_activation_checkpointing
 from engine.registry import STRATEGIES
 from engine.strategies.chosen_modules import choose_modules, roots
@@ -239,8 +239,8 @@ class FSDP2Strategy(SingleStrategy):
         return self._spread
 
     def take_in(
-        self, checkpoint: Mapping[str, Any], model: Module, optimizer: Any
-    ) -> Mapping[str, Any]:
+        self, checkpoint: dict[str, Any], model: Module, optimizer: Any
+    ) -> dict[str, Any]:
         """A checkpoint with its tensors as they lie in this run.
 
         Args:
@@ -249,9 +249,10 @@ class FSDP2Strategy(SingleStrategy):
             optimizer: A torch optimizer, or a wrapper of one or several; ``None``:
                 there is none.
         """
+        del model
         if self._spread is None:
             return checkpoint
-        return spread_checkpoint(checkpoint, model, optimizer)
+        return spread_checkpoint(checkpoint, optimizer)
 
     def divide(self, checkpoint: dict[str, Any]) -> Any:
         """This rank's pieces, and the rest.

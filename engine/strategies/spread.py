@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from engine.checkpoint import is_sharded
-from engine.strategies.drawn_whole import keep_part
-
-if TYPE_CHECKING:
-    from torch.nn import Module
+from engine.checkpoint import laid_as
 
 __all__ = ["Spread", "spread_checkpoint"]
 
@@ -51,26 +47,17 @@ class Spread:
 
 
 def spread_checkpoint(
-    checkpoint: Mapping[str, Any], model: Module, optimizer: Any
+    checkpoint: Mapping[str, Any], optimizer: Any
 ) -> dict[str, Any]:
-    """A checkpoint with its whole tensors cut where the run's are.
+    """A checkpoint with its whole tensors cut where the run's optimizer has them so.
+
+    Weights are cut when they are loaded into the model.
 
     Args:
         checkpoint: Not changed. What lies over ranks already stays so.
-        model: Its parameters lie over ranks.
-        optimizer: Of these parameters; ``None``: there is none.
+        optimizer: Of parameters that lie over ranks; ``None``: there is none.
     """
     found = dict(checkpoint)
-    mine = model.state_dict()
-    if isinstance(found.get("state_dict"), Mapping):
-        weights = found["state_dict"]
-        changed = type(weights)(
-            (name, _as(value, mine.get(name))) for name, value in weights.items()
-        )
-        vars_of = getattr(weights, "_metadata", None)
-        if vars_of is not None:
-            changed._metadata = vars_of  # noqa: SLF001  # torch's own way
-        found["state_dict"] = changed
     if optimizer is None:
         return found
     if "optimizer" in found:
@@ -94,7 +81,7 @@ def _spread_state(state: Any, optimizer: Any) -> Any:
     parameters = _parameters(optimizer)
     changed = {
         index: {
-            key: _as(value, parameters[index]) if _fits(index, parameters) else value
+            key: laid_as(value, parameters[index]) if _fits(index, parameters) else value
             for key, value in entries.items()
         }
         if isinstance(entries, Mapping)
@@ -114,7 +101,7 @@ def _spread_gradients(gradients: Any, optimizer: Any) -> Any:
     parameters = _parameters(optimizer)
     if gradients is None or len(gradients) != len(parameters):
         return gradients  # who loads it says so
-    return [_as(one, like) for one, like in zip(gradients, parameters, strict=True)]
+    return [laid_as(one, like) for one, like in zip(gradients, parameters, strict=True)]
 
 
 def _fits(index: Any, parameters: Sequence[Any]) -> bool:
@@ -124,21 +111,3 @@ def _fits(index: Any, parameters: Sequence[Any]) -> bool:
 def _parameters(optimizer: Any) -> list[Any]:
     own = getattr(optimizer, "optimizer", optimizer)
     return [one for group in own.param_groups for one in group["params"]]
-
-
-def _as(value: Any, like: Any) -> Any:
-    """A whole tensor cut as another one of its shape is."""
-    if not isinstance(value, torch.Tensor) or is_sharded(value) or not is_sharded(like):
-        return value
-    if value.shape != like.shape:
-        return value
-    from torch.distributed.tensor import empty
-
-    made: torch.Tensor = empty(
-        tuple(value.shape),
-        dtype=value.dtype,
-        device_mesh=like.device_mesh,
-        placements=like.placements,
-    )
-    keep_part(made, value)
-    return made

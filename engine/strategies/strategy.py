@@ -22,7 +22,7 @@ from engine.checkpoint import map_leaves
 from engine.optim import clip_grad_norm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from torch.nn import Module
 
@@ -121,8 +121,8 @@ class Strategy:
         return map_leaves(tree, _whole)
 
     def take_in(
-        self, checkpoint: Mapping[str, Any], model: Module, optimizer: Any
-    ) -> Mapping[str, Any]:
+        self, checkpoint: dict[str, Any], model: Module, optimizer: Any
+    ) -> dict[str, Any]:
         """A checkpoint with its tensors as they lie in this run.
 
         Args:
