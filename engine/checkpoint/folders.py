@@ -42,7 +42,9 @@ def left_over(folders: Iterable[str], named: Mapping[str, str | None]) -> list[s
         named: By checkpoint file that is there, the folder that it names; ``None``:
             that cannot be told, and all of its folders stay.
 
-    >>> left_over(["a.pth.1.dcp", "a.pth.2.dcp", "b.pth.3.dcp"], {"a.pth": "a.pth.2.dcp"})
+    >>> left_over(
+    ...     ["a.pth.1.dcp", "a.pth.2.dcp", "b.pth.3.dcp"], {"a.pth": "a.pth.2.dcp"}
+    ... )
     ['a.pth.1.dcp', 'b.pth.3.dcp']
     """
     found = []

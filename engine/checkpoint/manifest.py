@@ -57,8 +57,8 @@ class Manifest:
     run_id: str = field(default="", validator=instance_of(str))
     time: str = field(default="", validator=instance_of(str))
     format: int = field(default=0, validator=instance_of(int))
-    shards: Mapping[str, Any] | None = field(
-        default=None, validator=optional(instance_of(Mapping))
+    shards: dict[str, Any] | None = field(
+        default=None, validator=optional(instance_of(dict))
     )
 
     @classmethod
@@ -93,7 +93,8 @@ class Manifest:
     def total_bytes(self) -> int:
         """Of the file and its shards."""
         files = {} if self.shards is None else self.shards["files"]
-        return self.size_bytes + sum(one["size_bytes"] for one in files.values())
+        shards: int = sum(one["size_bytes"] for one in files.values())
+        return self.size_bytes + shards
 
     def to_text(self) -> str:
         """JSON, with a checksum of its own, so that damage to it is not the file's."""

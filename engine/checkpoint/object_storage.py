@@ -135,9 +135,7 @@ class ObjectStorage:
             found = self.system.ls(self.prefix, detail=True)
         except FileNotFoundError:
             return []
-        names = [
-            Path(one["name"]).name for one in found if one["type"] == "directory"
-        ]
+        names = [Path(one["name"]).name for one in found if one["type"] == "directory"]
         return sorted(name for name in names if name.endswith(suffix))
 
     def drop_folder(self, name: str) -> None:

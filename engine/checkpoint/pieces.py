@@ -5,13 +5,13 @@
     checkpoint                      rest                       pieces of this rank
     ├── meta                        ├── meta
     ├── state_dict                  ├── state_dict
-    │   ├── weight (over ranks)     │   ├── weight (meta)      "state_dict.weight": rows
+    │   ├── weight (over ranks)     │   ├── weight (meta)      "state_dict.weight"
     │   └── running_mean            │   └── running_mean
-    └── optimizer ...               ├── optimizer ...          "optimizer.state.0.exp_avg"
-                                    └── shards                 what is where
+    └── optimizer ...               ├── optimizer ...          "optimizer.state.0..."
+                                    └── shards                 (what is where)
 
-The rest is an ordinary checkpoint file. In it a tensor of torch's ``meta`` device, which
-has a shape and no numbers, stands for each that lies over ranks.
+The rest is an ordinary checkpoint file. In it a tensor of torch's ``meta`` device,
+which has a shape and no numbers, stands for each that lies over ranks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,19 @@ from engine.errors import CheckpointDamagedError, CheckpointError
 if TYPE_CHECKING:
     from engine.checkpoint.frozen import HostCopy
 
-__all__ = ["SHARDS", "Divided", "Layout", "Piece", "divide", "is_sharded", "join", "keep_part", "laid_as", "map_leaves", "missing_pieces"]
+__all__ = [
+    "SHARDS",
+    "Divided",
+    "Layout",
+    "Piece",
+    "divide",
+    "is_sharded",
+    "join",
+    "keep_part",
+    "laid_as",
+    "map_leaves",
+    "missing_pieces",
+]
 
 SHARDS = "shards"
 """Key of a rest that tells what lies in which folder."""
@@ -143,7 +155,7 @@ def join(rest: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Any:
         message = f"the sharded tensors {sorted(absent)[:3]} are missing"
         raise CheckpointDamagedError(message)
     found = {path: tensors[name] for path, name in paths.items()}
-    whole = _walk(rest, (), lambda path, value: found.get(path, value))
+    whole = _walk(rest, (), found.get)
     del whole[SHARDS]
     return whole
 
@@ -197,9 +209,7 @@ def keep_part(target: Any, whole: torch.Tensor) -> None:
     """
     (chunk,) = target.__create_chunk_list__()
     part = whole
-    for dim, (begin, length) in enumerate(
-        zip(chunk.offsets, chunk.sizes, strict=True)
-    ):
+    for dim, (begin, length) in enumerate(zip(chunk.offsets, chunk.sizes, strict=True)):
         part = part.narrow(dim, min(begin, whole.shape[dim]), length)
     local = target.to_local()
     if local.numel():

@@ -1,7 +1,7 @@
 """The index of a folder of shards, read without running what is pickled in it.
 
-``torch.distributed.checkpoint`` keeps it as a pickle, ``.metadata``: which tensors there
-are, in which chunks, and where in which file each chunk lies. It is a handful of
+``torch.distributed.checkpoint`` keeps it as a pickle, ``.metadata``: which tensors
+there are, in which chunks, and where in which file each chunk lies. It is a handful of
 classes that only hold data; a name that is not in the closed list here is refused.
 """
 
@@ -73,9 +73,10 @@ def read_index(data: bytes, where: str) -> kinds.Metadata:
         found = _Unpickler(io.BytesIO(data)).load()
     except Exception as error:  # a damaged pickle raises anything
         message = (
-            f"{where}: cannot be read ({len(data)} bytes): it is truncated, damaged, no "
-            "index of torch.distributed.checkpoint, or holds objects that would have "
-            f"to be unpickled, which is never done. {type(error).__name__}: {error}"
+            f"{where}: cannot be read ({len(data)} bytes): it is truncated, damaged, "
+            "no index of torch.distributed.checkpoint, or holds objects that would "
+            "have to be unpickled, which is never done. "
+            f"{type(error).__name__}: {error}"
         )
         raise CheckpointDamagedError(message) from error
     if not isinstance(found, kinds.Metadata) or found.storage_data is None:

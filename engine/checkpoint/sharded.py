@@ -18,7 +18,6 @@ writes passes through the folder's storage. Its own tools read the folder of sha
 
 from __future__ import annotations
 
-import io
 import pickle
 import uuid
 from contextlib import nullcontext
@@ -27,7 +26,8 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import torch
 from attrs import frozen
 from torch import distributed
-from torch.distributed import checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.filesystem import CURRENT_DCP_VERSION, _StorageInfo
 from torch.distributed.checkpoint.metadata import (
     ChunkStorageMetadata,
@@ -40,6 +40,7 @@ from torch.distributed.checkpoint.planner import (
     WriteItem,
     WriteItemType,
 )
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.checkpoint.storage import StorageWriter, WriteResult
 from torch.futures import Future
 
@@ -52,8 +53,8 @@ from engine.checkpoint.store import Store, check_writable
 from engine.errors import CheckpointError
 
 if TYPE_CHECKING:
+    import io
     import os
-    from collections.abc import Sequence
 
     from torch.distributed.checkpoint.metadata import Metadata
     from torch.distributed.checkpoint.planner import SavePlanner
@@ -91,13 +92,13 @@ def write_sharded(
     # Held, so that another run does not take it for one that was left behind.
     with store.storage.holding(folder) if is_first else nullcontext():
         try:
-            dcp.save(
+            save(
                 {},
                 storage_writer=_Writer(store, name, folder, checkpoint),
                 planner=_Planner(checkpoint.pieces),
                 process_group=group,
             )
-        except dcp.CheckpointException as error:  # no Exception, and tells all ranks
+        except CheckpointException as error:  # no Exception, and tells all ranks
             if is_first:
                 store.storage.drop_folder(folder)
             raise _explained(path, error) from error
@@ -114,7 +115,7 @@ def _agreed(name: str, group: Any) -> str:
     return names[0]
 
 
-def _explained(path: Location, error: dcp.CheckpointException) -> CheckpointError:
+def _explained(path: Location, error: CheckpointException) -> CheckpointError:
     reasons = [
         f"rank {rank}: {str(cause[0]).removeprefix(f'{path}: ')}"
         for rank, cause in sorted(error.failures.items())
@@ -138,7 +139,7 @@ class _Written:
     digest: str
 
 
-class _Planner(dcp.DefaultSavePlanner):
+class _Planner(DefaultSavePlanner):
     """Plans the writing of pieces; who writes what several have is torch's to say."""
 
     def __init__(self, pieces: dict[str, Piece]) -> None:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.distributed import checkpoint as dcp
 from torch.distributed._shard._utils import narrow_tensor_by_index
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from engine.checkpoint.hashing import digest_of
 from engine.checkpoint.pieces import SHARDS, join, missing_pieces
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from torch.distributed.checkpoint.planner import LoadPlan
+    from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner
 
     from engine.checkpoint.pieces import Layout
     from engine.checkpoint.storage import Storage
@@ -75,13 +76,13 @@ def complete(
     targets: dict[str, Any] = {}
     for name, told in missing_pieces(rest).items():
         known = index.state_dict_metadata.get(name)
-        if not hasattr(known, "chunks"):
+        if not isinstance(known, TensorStorageMetadata):
             message = f"{where}: damaged: {files.name_of(INDEX)} lacks {name!r}"
             raise CheckpointDamagedError(message)
         targets[name] = room.empty(
             tuple(known.size), known.properties.dtype, told["dims"]
         )
-    planner = dcp.DefaultLoadPlanner(
+    planner = DefaultLoadPlanner(
         flatten_state_dict=False, flatten_sharded_tensors=False
     )
     planner.set_up_planner(targets, index, is_coordinator=True)
@@ -157,7 +158,7 @@ class _Files:
 
 
 def _read(
-    plan: LoadPlan, planner: dcp.LoadPlanner, places: Mapping[Any, Any], files: _Files
+    plan: LoadPlan, planner: LoadPlanner, places: Mapping[Any, Any], files: _Files
 ) -> None:
     wanted: defaultdict[str, list[Any]] = defaultdict(list)
     for item in plan.items:

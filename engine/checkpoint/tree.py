@@ -14,6 +14,7 @@ __all__ = ["strided_tensors"]
 
 def strided_tensors(tree: Any) -> Iterator[torch.Tensor]:
     """Each tensor that has a storage of its own, as sparse ones have not.
+
     One that lies over ranks has several.
 
     Args:

@@ -293,7 +293,8 @@ class CheckpointHook(Hook):
         if is_main_process():
             self._write(runner, store, due, mine)
         elif strategy.is_sharded:
-            self._submit(runner, Save(store, due.name, self._kept(mine), strategy))
+            kept = self._kept(mine)
+            self._submit(runner, Save(store, due.name, kept, strategy=strategy))
 
     def _write(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 
 from engine.checkpoint import Location, Store, join
-from engine.strategies import Strategy
+from engine.strategies import SingleStrategy, Strategy
 
 __all__ = ["Save", "pointer_text"]
 
@@ -23,17 +23,17 @@ class Save:
         store: Where.
         name: Its file.
         checkpoint: What is written; nothing else may change it meanwhile.
-        strategy: Writes it: on rank 0, or on all ranks their pieces.
         pointers: Stores whose ``last_checkpoint`` names it then, and by which text.
         drop: Files of this run that go last.
+        strategy: Writes it: rank 0 the whole, or all ranks their pieces.
     """
 
     store: Store
     name: str
     checkpoint: Any
-    strategy: Strategy
     pointers: Sequence[tuple[Store, str]] = ()
     drop: Sequence[str] = ()
+    strategy: Strategy = field(factory=SingleStrategy, kw_only=True)
     written: bool = field(default=False, init=False)
     replaced_another: bool = field(default=False, init=False)
 

@@ -45,7 +45,6 @@ from engine.loops.lengthen import MadeSchedules
 from engine.loops.loop import EventEngine
 from engine.model import Buckets, ddp_modules
 from engine.optim.scheduler import check_on_longer
-from engine.strategies import SingleStrategy
 from engine.state import (
     Exactness,
     PartReport,
@@ -55,6 +54,7 @@ from engine.state import (
     fence,
     restore_randomness,
 )
+from engine.strategies import SingleStrategy
 
 if TYPE_CHECKING:
     import os

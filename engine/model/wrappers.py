@@ -54,7 +54,7 @@ class MMDistributedDataParallel(DistributedDataParallel):
     ) -> None:
         super().__init__(module, **_present_names(kwargs))
         self.detect_anomalous_params = detect_anomalous_params
-        own = type(module)
+        own: Any = type(module)
         bases = [one for one in (BaseModel, StepModel) if issubclass(own, one)]
         if any(own.train_step is not one.train_step for one in bases):
             warnings.warn(

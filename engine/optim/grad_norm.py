@@ -29,8 +29,8 @@ def clip_grad_norm(
     """Scale gradients down to a norm, as ``torch.nn.utils.clip_grad_norm_``.
 
     With gradients that lie over ranks it is the norm of the whole ones, on all ranks
-    the same. torch's own fails there where a rank has nothing of a gradient, and gives a
-    norm that lies over ranks too.
+    the same. torch's own fails there where a rank has nothing of a gradient, and gives
+    a norm that lies over ranks too.
 
     Args:
         parameters: Those of all gradients, or one.

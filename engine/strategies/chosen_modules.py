@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -12,7 +11,9 @@ from engine.errors import ModelError, did_you_mean
 from engine.model import StepModel
 
 if TYPE_CHECKING:
-    from torch.nn import Module, Parameter
+    from collections.abc import Iterator, Sequence
+
+    from torch.nn import Module
 
 __all__ = ["choose_modules", "roots"]
 
@@ -144,10 +145,10 @@ def _check_unshared(model: Module, chosen: dict[str, Module]) -> None:
             outside = [one for one in names if not one.startswith(f"{owner[key]}.")]
             if outside:
                 message = (
-                    f"FSDP2Strategy: {names[0]!r} and {outside[-1]!r} are one parameter "
-                    f"of {type(model).__name__}, but {owner[key]!r} is cut on its own: "
-                    "it would be gathered there alone. Choose a module that holds both "
-                    "places, or none that holds one."
+                    f"FSDP2Strategy: {names[0]!r} and {outside[-1]!r} are one "
+                    f"parameter of {type(model).__name__}, but {owner[key]!r} is cut "
+                    "on its own: it would be gathered there alone. Choose a module "
+                    "that holds both places, or none that holds one."
                 )
                 raise ModelError(message)
 

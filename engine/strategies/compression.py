@@ -45,7 +45,7 @@ def compress_gradients(model: Module, how: Mapping[str, Any] | str) -> None:
         raise ConfigError(message)
     settings = dict(spec)
     name = settings.pop("type")
-    reducing = [one for one in model.modules() if _reduces(one)]
+    reducing: list[Any] = [one for one in model.modules() if _reduces(one)]
     if not reducing:
         message = (
             f"gradient_compression: {type(model).__name__} has no "
@@ -71,7 +71,7 @@ def _reduces(module: Module) -> bool:
 
 
 def _in_bf16(group: Any, bucket: Any) -> Any:
-    """torch's hook under another name: by its own DDP takes it on CUDA alone.
+    """The hook of torch's under another name: by its own DDP takes it on CUDA alone.
 
     gloo has bfloat16 too.
     """

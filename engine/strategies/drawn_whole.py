@@ -26,10 +26,10 @@ def drawn_whole() -> TorchDispatchMode:
 
     Others, such as ``zero_`` or ``mul_``, do what they always do.
     """
-    return _DrawnWhole()
+    return _DrawnWhole()  # type: ignore[no-untyped-call]  # torch's
 
 
-class _DrawnWhole(TorchDispatchMode):
+class _DrawnWhole(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Sees each operation before the tensors that lie over ranks do."""
 
     def __torch_dispatch__(

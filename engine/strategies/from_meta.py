@@ -87,8 +87,8 @@ def check_has_values(model: Module) -> None:
     if left:
         message = (
             f"meta_init: {_some(left)} have no values: neither reset_parameters() of "
-            "their module nor init_weights() of the model sets them. Let one of them do "
-            "so, or build the model without meta_init."
+            "their module nor init_weights() of the model sets them. Let one of them "
+            "do so, or build the model without meta_init."
         )
         raise ModelError(message)
 
@@ -99,8 +99,9 @@ def _tensors(model: Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _local(tensor: Any) -> Tensor:
-    local: Tensor = tensor.detach()
-    return local.to_local() if is_sharded(local) else local  # type: ignore[operator]  # it has that
+    local: Any = tensor.detach()
+    found: Tensor = local.to_local() if is_sharded(local) else local
+    return found
 
 
 def _nothing(dtype: torch.dtype) -> float | int | bool:

@@ -286,9 +286,7 @@ def _names(setting: str, value: Any) -> tuple[str, ...]:
         return (value,)
     if isinstance(value, Sequence) and all(isinstance(one, str) for one in value):
         return tuple(value)
-    message = (
-        f"FSDP2Strategy: {setting}={value!r}: give a name, or a list of names"
-    )
+    message = f"FSDP2Strategy: {setting}={value!r}: give a name, or a list of names"
     raise ConfigError(message)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from engine.checkpoint import laid_as
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Spread", "spread_checkpoint"]
 
@@ -46,9 +47,7 @@ class Spread:
         return made
 
 
-def spread_checkpoint(
-    checkpoint: Mapping[str, Any], optimizer: Any
-) -> dict[str, Any]:
+def spread_checkpoint(checkpoint: Mapping[str, Any], optimizer: Any) -> dict[str, Any]:
     """A checkpoint with its whole tensors cut where the run's optimizer has them so.
 
     Weights are cut when they are loaded into the model.
@@ -81,7 +80,9 @@ def _spread_state(state: Any, optimizer: Any) -> Any:
     parameters = _parameters(optimizer)
     changed = {
         index: {
-            key: laid_as(value, parameters[index]) if _fits(index, parameters) else value
+            key: laid_as(value, parameters[index])
+            if _fits(index, parameters)
+            else value
             for key, value in entries.items()
         }
         if isinstance(entries, Mapping)

@@ -39,8 +39,10 @@ class Strategy:
     lie over ranks. Each method is called on every rank, in the same order.
     """
 
-    is_sharded: bool = False
-    """Whether tensors lie over ranks, so that all of them write a checkpoint."""
+    @property
+    def is_sharded(self) -> bool:
+        """Whether tensors lie over ranks, so that all of them write a checkpoint."""
+        return False
 
     @property
     def device(self) -> torch.device:
