@@ -12,6 +12,7 @@ from torch import nn
 
 from engine.checkpoint import (
     CheckpointLoader,
+    Layout,
     Location,
     Parts,
     Store,
@@ -53,6 +54,7 @@ from engine.state import (
     fence,
     restore_randomness,
 )
+from engine.strategies import SingleStrategy
 
 if TYPE_CHECKING:
     import os
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from engine.loops.rescue import Rescue
     from engine.optim.scheduler import OnLonger
     from engine.state import Limits, RunState
+    from engine.strategies import Strategy
     from engine.typing import Plain
 
 __all__ = ["SavedEngine"]
@@ -92,6 +95,8 @@ class SavedEngine(EventEngine):
         self.writer = Writer()
         """Writes checkpoints in the background; one for all who save in this run, so
         that they are written in the order in which they were owed."""
+        self.strategy: Strategy = SingleStrategy()
+        """How the model lies on ranks; set before anything is saved or resumed."""
         self._resumed = False
         self._must_be_exact = False
         self._report: ResumeReport | None = None
@@ -219,8 +224,13 @@ class SavedEngine(EventEngine):
             save_param_scheduler=save_param_scheduler,
         )
         store = Store(parent_of(where), backend_args)
-        # The others wait: a rank that ends takes rank 0, which writes, with it.
-        saved = on_main(lambda: store.write(name_of(where), checkpoint))
+        if self.strategy.is_sharded:
+            self.writer.wait()  # it writes over the same group
+            mine = self.strategy.divide(checkpoint)
+            saved = self.strategy.write(store, name_of(where), mine)
+        else:
+            # The others wait: a rank that ends takes rank 0, which writes, with it.
+            saved = on_main(lambda: store.write(name_of(where), checkpoint))
         if save_optimizer and save_param_scheduler:
             self.rescue.saved(saved, self.run_state.iteration, here=self._at_safe_point)
         return saved
@@ -321,6 +331,7 @@ class SavedEngine(EventEngine):
             path,
             map_location=map_location,
             elsewhere=self.context.hook_set.backend_args(),
+            layout=self.strategy.layout,
         )
         for remark in passed_over:
             self.context.logger.warning(
@@ -375,6 +386,9 @@ class SavedEngine(EventEngine):
                 for one in remarks
             ]
         checkpoint, changed = of_rank(checkpoint)
+        checkpoint = self.strategy.take_in(
+            checkpoint, self._wrapped_model, self.parts.optimizer
+        )
         found = examine(
             checkpoint,
             self.parts,
@@ -514,6 +528,7 @@ def _find(
     *,
     map_location: Any,
     elsewhere: Mapping[str, Any] | None,
+    layout: Layout | None,
 ) -> tuple[dict[str, Any], list[str]]:
     """A checkpoint to resume from: the file, or a folder's newest good one.
 
@@ -526,9 +541,10 @@ def _find(
     """
     where = place(path)
     if not (isinstance(where, Path) and where.is_dir()):
-        content = CheckpointLoader.load_checkpoint(path, map_location)
+        content = CheckpointLoader.load_checkpoint(path, map_location, layout=layout)
         return check(content, str(path)), []
-    found = Store(where, elsewhere=elsewhere).newest_good(map_location=map_location)
+    store = Store(where, elsewhere=elsewhere)
+    found = store.newest_good(map_location=map_location, layout=layout)
     if found is None:
         message = f"{path}: the folder holds no checkpoint (*.pth)"
         raise CheckpointNotFoundError(message)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
 from torch import Tensor
 from torch.nn import Module
 
@@ -14,26 +13,14 @@ from engine.model.device import device_of, to_device
 from engine.model.losses import parse_losses
 from engine.model.transparent import TransparentModule
 from engine.registry import MODELS
-from engine.typing import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.model.steps import OptimizerWrapper
+    from engine.typing import Batch
 
-
-__all__ = ["LossesOf", "StepModel"]
-
-
-@frozen
-class LossesOf:
-    """Asks a ``StepModel`` for its losses by a call, as a wrapper for ranks does.
-
-    Args:
-        data: One batch.
-    """
-
-    data: Batch
+__all__ = ["StepModel"]
 
 
 @MODELS.register_module()
@@ -110,29 +97,39 @@ class StepModel(TransparentModule):
             DataError: The batch is no pair of inputs and targets.
             ModelError: The loss is of the wrong form.
         """
-        with optim_wrapper.optim_context(self):
-            loss, values = self.losses(data)
-            optim_wrapper.update_params(loss)
-        return values
+        return self.step_through(self, self.module, data, optim_wrapper)
 
-    def losses(self, data: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """What a training step differentiates, and what it logs.
+    def step_through(
+        self,
+        around: Module,
+        module: Callable[[Any], Any],
+        data: Batch,
+        optim_wrapper: OptimizerWrapper,
+        look: Callable[[Tensor], object] | None = None,
+    ) -> dict[str, Tensor]:
+        """Do as :meth:`train_step` does, with a wrapper in the way of the call.
 
         Args:
+            around: What the optimizer's context is about: this, or a wrapper of it.
+            module: Called with the inputs in the wrapped module's place.
             data: One batch.
+            optim_wrapper: Steps the optimizer when its window of iterations is full.
+            look: Called with the loss before its backward.
+
+        Returns:
+            What :meth:`train_step` does.
 
         Raises:
             DataError: The batch is no pair of inputs and targets.
             ModelError: The loss is of the wrong form.
         """
-        inputs, targets = self.split(data)
-        return parse_losses(self.loss(self.module(inputs), targets))
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the wrapped module; with a :class:`LossesOf` alone, :meth:`losses`."""
-        if len(args) == 1 and isinstance(args[0], LossesOf):
-            return self.losses(args[0].data)
-        return super().forward(*args, **kwargs)
+        with optim_wrapper.optim_context(around):
+            inputs, targets = self.split(data)
+            loss, values = parse_losses(self.loss(module(inputs), targets))
+            if look is not None:
+                look(loss)
+            optim_wrapper.update_params(loss)
+        return values
 
     def val_step(self, data: Batch) -> list[dict[str, Any]]:
         """Run forward on one batch; the caller has seen to ``eval`` and ``no_grad``.
