@@ -79,8 +79,9 @@ def on_main(function: Callable[[], T]) -> T:
             raise
     distributed.broadcast_object_list(told, src=0, group=group)
     if told[0] is not None:
-        message = f"rank 0 failed: {told[0]}"
-        raise RankFailedError(message)
+        failure = RankFailedError(f"rank 0 failed: {told[0]}")
+        failure.ranks, failure.told = (0,), True
+        raise failure
     result: T = told[1]
     return result
 

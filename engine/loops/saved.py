@@ -30,7 +30,7 @@ from engine.checkpoint import (
     restore,
 )
 from engine.dataset import open_cursor
-from engine.dist import on_main
+from engine.dist import get_world_size, on_main
 from engine.errors import (
     CheckpointNotFoundError,
     SerializationError,
@@ -262,7 +262,7 @@ class SavedEngine(EventEngine):
             validation=self.inside.saved(
                 self.run_state.phase, rewound=self.rescue.amending is not None
             ),
-            buckets=self._buckets.state_dict(),
+            buckets=self._buckets.state_dict() if get_world_size() > 1 else None,
         )
         if self.run_state.phase is Phase.FAILED:  # what is saved of it is whole
             checkpoint["engine"]["run_state"]["phase"] = Phase.TRAINING.value
@@ -404,7 +404,8 @@ class SavedEngine(EventEngine):
         if self.run_state.started:  # another run, or this one further on
             self.run_state.hub.forget_since(checkpoint["message_hub"])
         self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
-        self._buckets.load_state_dict(checkpoint["engine"].get("buckets") or {})
+        if checkpoint["engine"].get("buckets"):
+            self._buckets.load_state_dict(checkpoint["engine"]["buckets"])
         restore(
             checkpoint,
             self.run_state,

@@ -35,17 +35,20 @@ from engine.checkpoint import (
 from engine.config import at, located
 from engine.dataset import check_sample_randomness
 from engine.dist import is_main_process
+from engine.dist.failure import naming_failed_ranks
+from engine.dist.place import check_launcher
 from engine.errors import ConfigError, DataError, a_type, check_switch, did_you_mean
 from engine.hooks import HookSet
 from engine.logging import is_terminal
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step, turn_on_activation_checkpointing
 from engine.registry import RUNNERS
+from engine.runner.agreement import check_alike, from_main
 from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
 from engine.runner.changes import Effect, changes, flatten
 from engine.runner.ends import telling_the_end
-from engine.runner.environment import describe_environment
+from engine.runner.environment import describe_environment, versions
 from engine.runner.folders import as_path, log_folder, make_folder
 from engine.state import (
     DueKind,
@@ -103,7 +106,9 @@ class Runner(RunnerBuilders):
         resume: Go on from ``load_from``, or without it from the newest good checkpoint
             in ``work_dir``; a new run begins if there is none. What does not come back
             to the bit is listed; ``"exact"`` refuses it.
-        launcher: How the processes were started: ``"none"``, this one by hand.
+        launcher: How the processes were started: ``"none"``, this one by hand;
+            ``"pytorch"`` by torchrun, ``"slurm"`` by srun, ``"mpi"`` by mpirun. This
+            process joins the others, unless it did so before.
         env_cfg: Settings of the process: ``cudnn_benchmark``, ``mp_cfg``
             (``mp_start_method``, ``opencv_num_threads``), ``dist_cfg`` (``backend``,
             ``timeout``), ``resource_limit`` (open files), ``handle_signals`` (whether
@@ -125,7 +130,8 @@ class Runner(RunnerBuilders):
             ``model_wrapper_cfg`` and ``find_unused_parameters`` are heeded.
 
     Raises:
-        ConfigError: Arguments contradict each other, or the work dir cannot be written.
+        ConfigError: Arguments contradict each other, the work dir cannot be written,
+            the launcher's variables are missing, or the ranks have other configs.
     """
 
     def __init__(
@@ -177,7 +183,7 @@ class Runner(RunnerBuilders):
         if not isinstance(resume, bool) and resume != "exact":
             message = f"resume={resume!r}: give True, False or 'exact'"
             raise ConfigError(message)
-        _check_launcher(launcher)
+        self._launcher = check_launcher(launcher)
         self.parts = RunParts(given=given, builder=self)
         self.batch_limit: int | None = None
         """At most so many batches of each loader: for trying a config out."""
@@ -208,13 +214,13 @@ class Runner(RunnerBuilders):
         self._randomness = _check_randomness(randomness)
         with located(self.cfg):
             self.setup_env(env_cfg)
+            check_alike(self.cfg, versions())
             chosen = dict(self._randomness)
             del chosen["samples"]
             seed = self.set_randomness(**chosen)
-        self._work_dir = make_folder(work_dir)
-        self._timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
-        goes_on = (self._load_from or self._work_dir) if resume else None
-        self._log_dir = log_folder(self._work_dir, self.timestamp, resume=goes_on)
+        self._timestamp, self._work_dir, self._log_dir = from_main(
+            lambda: self._begin(work_dir)
+        )
         self._experiment_name = _experiment_name(experiment_name, cfg, self.timestamp)
         self._state = RunState(seed=seed, hub=self.build_message_hub())
         self._logger = self.build_logger(log_level)
@@ -251,12 +257,20 @@ class Runner(RunnerBuilders):
         config = read_config(cfg)
         return cls(**pick_arguments(config, argument_names()), cfg=config)
 
+    def _begin(self, work_dir: str | os.PathLike[str]) -> tuple[str, Path, Path]:
+        """The start's time and folders, which are made."""
+        timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
+        folder = make_folder(work_dir)
+        goes_on = (self._load_from or folder) if self._resume else None
+        return timestamp, folder, log_folder(folder, timestamp, resume=goes_on)
+
     def _make_engines(self) -> None:
         """Make the three Ignite engines, so that handlers can be attached at once."""
         self.trainer = TrainEngine(
             self._train_step,
             self.state,
             randomness=self._randomness["samples"],
+            diff_rank_seed=self._randomness["diff_rank_seed"],
             context=self,
         )
         self.trainer.strategy = self.strategy
@@ -307,7 +321,7 @@ class Runner(RunnerBuilders):
         if self.parts.given["val_dataloader"] is not None:
             require_step(self.model, "val_step")
         self.build_training()
-        with telling_the_end(self), self.trainer.leading():
+        with telling_the_end(self), naming_failed_ranks(), self.trainer.leading():
             self._log_hooks()
             self._init_weights()
             self.load_or_resume()
@@ -335,7 +349,7 @@ class Runner(RunnerBuilders):
         require_step(self.model, "val_step")
         with self._building():
             loop = self.parts.need_val_loop()
-        with self.validator.leading():
+        with naming_failed_ranks(), self.validator.leading():
             self._init_weights()
             self._load_weights()
             self._compile()
@@ -358,7 +372,7 @@ class Runner(RunnerBuilders):
         require_step(self.model, "test_step")
         with self._building():
             loop = self.parts.need_test_loop()
-        with self.tester.leading():
+        with naming_failed_ranks(), self.tester.leading():
             self._init_weights()
             self._load_weights()
             self._compile()
@@ -814,15 +828,6 @@ def argument_names() -> list[str]:
     """The Runner's arguments that a config gives."""
     names = inspect.signature(Runner).parameters
     return [name for name in names if name != "cfg"]
-
-
-def _check_launcher(launcher: str) -> None:
-    if launcher != "none":
-        message = (
-            f"launcher={launcher!r}: this version runs in one process: give 'none', or "
-            "leave it out"
-        )
-        raise ConfigError(message)
 
 
 def _with_preprocessor(model: Any, data_preprocessor: Any) -> Any:

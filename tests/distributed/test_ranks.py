@@ -9,6 +9,8 @@ from torch import distributed
 from engine.dist import get_dist_info
 from tests.ranks import run_ranks
 
+pytestmark = pytest.mark.distributed
+
 
 def summed(start: int) -> tuple[tuple[int, int], int]:
     """This rank, and a sum over all."""
