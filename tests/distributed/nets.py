@@ -101,7 +101,7 @@ def make_runner(work_dir: str | Path, **settings: Any) -> Any:
             "sampler": {"type": "DefaultSampler", "shuffle": True},
             "collate_fn": collate,
         },
-        "train_cfg": {"by_epoch": False, "max_iters": 6},
+        "train_cfg": {"by_epoch": False, "max_iters": 3},
         "optim_wrapper": {
             "optimizer": {"type": "AdamW", "lr": 0.01},
             "clip_grad": {"max_norm": 0.5},
