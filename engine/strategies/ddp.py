@@ -13,6 +13,7 @@ from engine.dist import get_world_size
 from engine.errors import ConfigError, a_type, check_switch
 from engine.model import convert_sync_batchnorm, is_model_wrapper
 from engine.registry import MODEL_WRAPPERS, STRATEGIES
+from engine.strategies.compression import Compression
 from engine.strategies.single import SingleStrategy
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class DDPStrategy(SingleStrategy):
             raise ConfigError(message)
         self._wrapper = {"type": wrapper} if isinstance(wrapper, str) else wrapper
         self._sync_bn = sync_bn
-        self._compression = gradient_compression
+        self._compression = Compression.read(gradient_compression)
         self._settings = {
             "broadcast_buffers": broadcast_buffers,
             "find_unused_parameters": find_unused_parameters,
@@ -92,13 +93,16 @@ class DDPStrategy(SingleStrategy):
         if get_world_size() == 1 and self._wrapper is None:
             return super().wrap(model)
         if self._sync_bn is not None:
+            if any(one.device.type == "cpu" for one in model.parameters()):
+                message = (
+                    "sync_bn='torch': SyncBatchNorm works on GPUs alone, and the model "
+                    "is on the CPU: drop sync_bn there"
+                )
+                raise ConfigError(message)
             model = convert_sync_batchnorm(model, self._sync_bn)
         wrapped: Module = MODEL_WRAPPERS.build(self._spec(model), module=model)
         if self._compression is not None:
-            # torch's hooks take a while to import.
-            from engine.strategies.compression import compress_gradients
-
-            compress_gradients(wrapped, self._compression)
+            self._compression.apply(wrapped)
         return wrapped
 
     def _spec(self, model: Module) -> dict[str, Any]:
