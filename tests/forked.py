@@ -46,7 +46,11 @@ PRELOAD = (
     "engine.cli.diff_runs",
     "engine.cli.report",
     "engine.cli.verify_resume",
+    "torch._dynamo",  # what tensors that lie over ranks import when first used
+    "torch.distributed.checkpoint",
+    "torch.distributed.fsdp",
     "sklearn.datasets",
+    "pytest",
     "yaml",
 )
 

@@ -23,6 +23,15 @@ from engine.checkpoint.location import (
 from engine.checkpoint.manifest import Manifest
 from engine.checkpoint.parts import Parts
 from engine.checkpoint.peek import first_log_folder
+from engine.checkpoint.pieces import (
+    Divided,
+    Layout,
+    divide,
+    is_sharded,
+    keep_part,
+    laid_as,
+    map_leaves,
+)
 from engine.checkpoint.publish import publish
 from engine.checkpoint.ranks import gather_ranks, of_rank
 from engine.checkpoint.reading import read, verify
@@ -46,7 +55,9 @@ from engine.checkpoint.writer import Writer
 __all__ = [
     "CheckpointLoader",
     "Difference",
+    "Divided",
     "HostCopy",
+    "Layout",
     "Location",
     "Manifest",
     "Parts",
@@ -61,6 +72,7 @@ __all__ = [
     "compare_checkpoints",
     "count_files",
     "count_saves",
+    "divide",
     "examine",
     "find_differences",
     "find_latest_checkpoint",
@@ -69,11 +81,15 @@ __all__ = [
     "gather_ranks",
     "get_state_dict",
     "is_mmengine",
+    "is_sharded",
     "is_url",
     "join",
+    "keep_part",
+    "laid_as",
     "load_checkpoint",
     "load_state_dict",
     "make_writable",
+    "map_leaves",
     "name_of",
     "of_rank",
     "parent_of",

@@ -124,6 +124,41 @@ class LocalStorage:
         path = self.folder / name
         yield path if path.is_file() else None
 
+    def folders(self, suffix: str) -> list[str]:
+        """Names of the folders in it whose names end so."""
+        return sorted(one.name for one in self.folder.glob(f"*{suffix}/"))
+
+    def drop_folder(self, name: str) -> None:
+        """Delete a folder with its files; one that is gone already is fine."""
+        path = self.folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+            _sync_folder(self.folder)
+
+    @contextmanager
+    def holding(self, name: str) -> Iterator[None]:
+        """While the body runs, a folder, which is made, is seen to be in use."""
+        path = self.folder / name
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            _lock(descriptor)
+            yield
+        finally:
+            _unlock(descriptor)
+            os.close(descriptor)
+
+    def is_held(self, name: str) -> bool:
+        """Whether a writer, in this process or another one, holds a folder."""
+        try:
+            descriptor = os.open(self.folder / name, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _lock(descriptor)
+        finally:
+            os.close(descriptor)
+
     def files(self, suffix: str) -> list[Listed]:
         """The files whose names end so."""
         found = []

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from engine.checkpoint.loader import CheckpointLoader
+from engine.checkpoint.pieces import is_sharded, laid_as
 from engine.errors import CheckpointDamagedError, CheckpointError, a_type
 from engine.model import is_model_wrapper
 
@@ -102,6 +103,11 @@ def load_state_dict(
         CheckpointError: A shape differs, or a key does and ``strict`` is set. Tensors
             that fit may have been loaded.
     """
+    mine = module.state_dict() if any(map(is_sharded, module.parameters())) else {}
+    if mine:  # torch would refuse whole ones, and knows no other names
+        cut = OrderedDict((k, laid_as(v, mine.get(k))) for k, v in state_dict.items())
+        vars(cut).update(getattr(state_dict, "__dict__", {}))  # torch's _metadata
+        state_dict = cut
     try:
         result: Any = module.load_state_dict(state_dict, strict=False)
     except RuntimeError as error:  # torch's only way to say that shapes differ

@@ -462,13 +462,24 @@ def export(
     average: Annotated[
         bool, typer.Option("--ema", help="The averages that an EMAHook kept.")
     ] = False,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole",
+            help="All of it in one file, so that a run can go on from there: what "
+            "ranks wrote in pieces is put together.",
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Write a checkpoint's trained weights alone."""
     with _mistakes(debug=debug):
-        from engine.cli.ckpt import export as run
+        from engine.cli.ckpt import export, export_whole
 
-        run(file, out, average=average)
+        if whole:
+            export_whole(file, out)
+        else:
+            export(file, out, average=average)
 
 
 @app.command("diff-runs")

@@ -54,6 +54,7 @@ def describe(index: CheckpointIndex) -> Iterator[str]:
         yield _row("holds", type(tree).__name__)
         return
     yield from _facts(tree)
+    yield from _shards(tree)
     yield ""
     yield "parts"
     for name, value in _parts(tree):
@@ -91,12 +92,26 @@ def _facts(tree: Mapping[Any, Any]) -> Iterator[str]:
         yield _row("environment", ", ".join(f"{key} {value}" for key, value in pairs))
 
 
+def _shards(tree: Mapping[Any, Any]) -> Iterator[str]:
+    """What ranks wrote in pieces, into a folder beside the file."""
+    shards = _mapping(tree.get("shards"))
+    files = _mapping(shards.get("files"))
+    if files:
+        size = _size(sum(_mapping(one).get("size_bytes", 0) for one in files.values()))
+        count = len(_mapping(shards.get("tensors")))
+        yield _row(
+            "shards",
+            f"{count} tensors by {shards.get('world_size')} ranks, {size} in "
+            f"{len(files)} files of {shards.get('folder')}",
+        )
+
+
 def _parts(tree: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     if all(isinstance(value, TensorStub) for value in tree.values()):
         yield "weights", tree
         return
     for key, value in tree.items():
-        if key == "meta":
+        if key in ("meta", "shards"):
             continue
         if key != "engine" or not isinstance(value, Mapping):
             yield str(key), value

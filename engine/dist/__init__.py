@@ -41,6 +41,7 @@ from engine.dist.control import (
     Exchange,
     any_rank,
     control_group,
+    gather_on_all,
     gather_on_main,
     on_main,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "control_group",
     "gather",
     "gather_object",
+    "gather_on_all",
     "gather_on_main",
     "get_backend",
     "get_comm_device",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
 
-__all__ = ["Exchange", "any_rank", "control_group", "gather_on_main", "on_main"]
+__all__ = ["Exchange", "any_rank", "control_group", "gather_on_all", "gather_on_main", "on_main"]
 
 T = TypeVar("T")
 
@@ -97,6 +97,20 @@ def gather_on_main(value: Any) -> list[Any] | None:
         return [value]
     gathered = [None] * get_world_size() if get_rank() == 0 else None
     distributed.gather_object(value, gathered, dst=0, group=group)
+    return gathered
+
+
+def gather_on_all(value: Any) -> list[Any]:
+    """Each rank's value, in the order of ranks, on all ranks.
+
+    Args:
+        value: This rank's; it is pickled.
+    """
+    group = control_group()
+    if group is None:
+        return [value]
+    gathered: list[Any] = [None] * get_world_size()
+    distributed.all_gather_object(gathered, value, group=group)
     return gathered
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.checkpoint import (
+    Divided,
     HostCopy,
     Store,
     check_writable,
@@ -281,21 +282,26 @@ class CheckpointHook(Hook):
             save_param_scheduler=self.save_param_scheduler,
         )
         path = join(store.folder, due.name)
+        strategy = runner.trainer.strategy
+        mine = strategy.divide(checkpoint)
         if is_main_process():
-            check_writable(checkpoint, str(path))
+            check_writable(getattr(mine, "rest", mine), str(path))
         if due.kind is DueKind.SAVE:
             self._last_save = self._clock()
         if self.save_optimizer and self.save_param_scheduler:
             runner.trainer.rescue.saved(path, runner.state.iteration, here=True)
         if is_main_process():
-            self._write(runner, store, due, checkpoint)
+            self._write(runner, store, due, mine)
+        elif strategy.is_sharded:
+            kept = self._kept(mine)
+            self._submit(runner, Save(store, due.name, kept, strategy=strategy))
 
     def _write(
         self,
         runner: RunContext,
         store: Store,
         due: Due,
-        checkpoint: dict[str, Any],
+        checkpoint: Any,
     ) -> None:
         pointers: Sequence[tuple[Store, str]] = ()
         superseded: Sequence[str] = ()
@@ -305,11 +311,23 @@ class CheckpointHook(Hook):
         saving = Save(
             store=store,
             name=due.name,
-            checkpoint=self._host.take(checkpoint) if self.background else checkpoint,
+            checkpoint=self._kept(checkpoint),
+            strategy=runner.trainer.strategy,
             pointers=pointers,
             drop=(*self._left_over, *self._stale, *superseded),
         )
         self._left_over = []
+        self._submit(runner, saving)
+
+    def _kept(self, checkpoint: Any) -> Any:
+        """What training does not change while it is written."""
+        if not self.background:
+            return checkpoint
+        if isinstance(checkpoint, Divided):
+            return checkpoint.copied_into(self._host)
+        return self._host.take(checkpoint)
+
+    def _submit(self, runner: RunContext, saving: Save) -> None:
         self._reports.append(saving)
         if self.background:
             runner.trainer.writer.submit(saving.run)
@@ -393,7 +411,7 @@ class CheckpointHook(Hook):
         """Log what was written: not in the thread, so that lines keep their order."""
         reports, self._reports = self._reports, []
         for saving in reports:
-            if not saving.written:
+            if not saving.written or not is_main_process():
                 continue
             path = str(join(saving.store.folder, saving.name))
             meta = saving.checkpoint["meta"]

@@ -134,7 +134,7 @@ class GoingBackEngine(PayingEngine):
         self.writer.wait()
         store = self.rescue.file.store
         before = on_main(lambda: store.of_run(self.run_id, up_to=asked.before))
-        found = store.newest_good(among=before)
+        found = store.newest_good(among=before, layout=self.strategy.layout)
         if found is None:
             message = (
                 f"{asked.reason}, and {store.folder} holds no checkpoint of this run "

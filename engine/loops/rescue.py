@@ -207,6 +207,12 @@ class Rescue:
                 "0 to keep no copy"
             )
             raise ConfigError(message)
+        if interval and self._trainer.strategy.is_sharded:
+            message = (
+                f"freeze_interval={interval}: after a failure the other ranks are not "
+                "there to write their pieces of the copy: save more often instead"
+            )
+            raise ConfigError(message)
         if self._freezing is not None:
             self._freezing.remove()
             self._freezing = None

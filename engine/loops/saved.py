@@ -12,6 +12,7 @@ from torch import nn
 
 from engine.checkpoint import (
     CheckpointLoader,
+    Layout,
     Location,
     Parts,
     Store,
@@ -29,7 +30,7 @@ from engine.checkpoint import (
     restore,
 )
 from engine.dataset import open_cursor
-from engine.dist import on_main
+from engine.dist import get_world_size, on_main
 from engine.errors import (
     CheckpointNotFoundError,
     SerializationError,
@@ -53,6 +54,7 @@ from engine.state import (
     fence,
     restore_randomness,
 )
+from engine.strategies import SingleStrategy
 
 if TYPE_CHECKING:
     import os
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from engine.loops.rescue import Rescue
     from engine.optim.scheduler import OnLonger
     from engine.state import Limits, RunState
+    from engine.strategies import Strategy
     from engine.typing import Plain
 
 __all__ = ["SavedEngine"]
@@ -92,6 +95,8 @@ class SavedEngine(EventEngine):
         self.writer = Writer()
         """Writes checkpoints in the background; one for all who save in this run, so
         that they are written in the order in which they were owed."""
+        self.strategy: Strategy = SingleStrategy()
+        """How the model lies on ranks; set before anything is saved or resumed."""
         self._resumed = False
         self._must_be_exact = False
         self._report: ResumeReport | None = None
@@ -219,8 +224,13 @@ class SavedEngine(EventEngine):
             save_param_scheduler=save_param_scheduler,
         )
         store = Store(parent_of(where), backend_args)
-        # The others wait: a rank that ends takes rank 0, which writes, with it.
-        saved = on_main(lambda: store.write(name_of(where), checkpoint))
+        if self.strategy.is_sharded:
+            self.writer.wait()  # it writes over the same group
+            mine = self.strategy.divide(checkpoint)
+            saved = self.strategy.write(store, name_of(where), mine)
+        else:
+            # The others wait: a rank that ends takes rank 0, which writes, with it.
+            saved = on_main(lambda: store.write(name_of(where), checkpoint))
         if save_optimizer and save_param_scheduler:
             self.rescue.saved(saved, self.run_state.iteration, here=self._at_safe_point)
         return saved
@@ -252,7 +262,7 @@ class SavedEngine(EventEngine):
             validation=self.inside.saved(
                 self.run_state.phase, rewound=self.rescue.amending is not None
             ),
-            buckets=self._buckets.state_dict(),
+            buckets=self._buckets.state_dict() if get_world_size() > 1 else None,
         )
         if self.run_state.phase is Phase.FAILED:  # what is saved of it is whole
             checkpoint["engine"]["run_state"]["phase"] = Phase.TRAINING.value
@@ -321,6 +331,7 @@ class SavedEngine(EventEngine):
             path,
             map_location=map_location,
             elsewhere=self.context.hook_set.backend_args(),
+            layout=self.strategy.layout,
         )
         for remark in passed_over:
             self.context.logger.warning(
@@ -375,6 +386,9 @@ class SavedEngine(EventEngine):
                 for one in remarks
             ]
         checkpoint, changed = of_rank(checkpoint)
+        checkpoint = self.strategy.take_in(
+            checkpoint, self._wrapped_model, self.parts.optimizer
+        )
         found = examine(
             checkpoint,
             self.parts,
@@ -383,6 +397,7 @@ class SavedEngine(EventEngine):
             resume_param_scheduler=resume_param_scheduler,
         )
         inside = examine_inside(checkpoint["engine"].get("validation"))
+        changed += self._buckets.report(get_world_size())
         report = ResumeReport([*foreign, *changed]).with_parts([*found, *inside])
         report = report.with_parts(further)
         if exact:
@@ -390,7 +405,8 @@ class SavedEngine(EventEngine):
         if self.run_state.started:  # another run, or this one further on
             self.run_state.hub.forget_since(checkpoint["message_hub"])
         self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
-        self._buckets.load_state_dict(checkpoint["engine"].get("buckets") or {})
+        if checkpoint["engine"].get("buckets"):
+            self._buckets.load_state_dict(checkpoint["engine"]["buckets"])
         restore(
             checkpoint,
             self.run_state,
@@ -513,6 +529,7 @@ def _find(
     *,
     map_location: Any,
     elsewhere: Mapping[str, Any] | None,
+    layout: Layout | None,
 ) -> tuple[dict[str, Any], list[str]]:
     """A checkpoint to resume from: the file, or a folder's newest good one.
 
@@ -525,9 +542,10 @@ def _find(
     """
     where = place(path)
     if not (isinstance(where, Path) and where.is_dir()):
-        content = CheckpointLoader.load_checkpoint(path, map_location)
+        content = CheckpointLoader.load_checkpoint(path, map_location, layout=layout)
         return check(content, str(path)), []
-    found = Store(where, elsewhere=elsewhere).newest_good(map_location=map_location)
+    store = Store(where, elsewhere=elsewhere)
+    found = store.newest_good(map_location=map_location, layout=layout)
     if found is None:
         message = f"{path}: the folder holds no checkpoint (*.pth)"
         raise CheckpointNotFoundError(message)

@@ -11,9 +11,12 @@ from attrs import evolve
 from engine.dataset import (
     check_sample_randomness,
     count_samples,
+    data_shape,
     draws_apart,
     open_cursor,
+    reads_alike,
 )
+from engine.dist import get_rank
 from engine.errors import EngineError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
@@ -66,6 +69,8 @@ class TrainEngine(Driven, GoingBackEngine):
             safe point: it is saved, and ``run()`` raises ``RunInterrupted``.
         max_seconds: How long ``run()`` may take: at the first safe point after that it
             is stopped likewise. ``None``: as long as it needs.
+        diff_rank_seed: Whether each rank draws random numbers of its own while it
+            trains; if not, all draw the same.
         context: What hooks get as ``runner``; ``None`` makes one.
 
     Raises:
@@ -82,6 +87,7 @@ class TrainEngine(Driven, GoingBackEngine):
         facilities: Mapping[str, Any] | None = None,
         handle_signals: bool = True,
         max_seconds: float | None = None,
+        diff_rank_seed: bool = False,
         context: Any = None,
     ) -> None:
         super().__init__(step, state, context)
@@ -96,6 +102,7 @@ class TrainEngine(Driven, GoingBackEngine):
             self.context.trainer = self
             self.context.hook_set.connect("train", self.bus)
         self._randomness: SampleRandomness = check_sample_randomness(randomness)
+        self._diff_rank_seed = diff_rank_seed
         self._data: Iterable[Any] | None = None  # what was opened last
         self.rescue = Rescue(self)
         self._unread = False  # whether reading the data has failed
@@ -335,7 +342,8 @@ class TrainEngine(Driven, GoingBackEngine):
         self.run_state.move(Phase.TRAINING)
         if not self.run_state.started:
             # Training's random numbers depend on the run's seed alone.
-            seed_everything(derive_seed(self.run_state.seed, Stream.TRAINING))
+            own = (get_rank(),) if self._diff_rank_seed else ()
+            seed_everything(derive_seed(self.run_state.seed, Stream.TRAINING, *own))
         self._resumed = False
         self.clock.set_counters(self)
 
@@ -378,7 +386,13 @@ class TrainEngine(Driven, GoingBackEngine):
         if data is self._data:
             self._saved_data = self._data_state()
         cursor = self._open_cursor(data)
-        self.run_state.check_data(cursor.length, cursor.batch_size)
+        self.run_state.check_data(data_shape(cursor))
+        if reads_alike(cursor):
+            self.context.logger.warning(
+                "ranks_read_alike",
+                line="Each rank reads all of the training data, in the same order: "
+                "give its loader a sampler that shares it, such as DefaultSampler",
+            )
         self._read = (data, epoch_length)
         self._reads_apart = draws_apart(data, self._randomness)
         if epoch_length is None:
@@ -404,7 +418,7 @@ class TrainEngine(Driven, GoingBackEngine):
 
     def _read_from(self, cursor: Cursor) -> None:
         self._pass_length = cursor.length
-        self.run_state.data_shape = [cursor.length, cursor.batch_size]
+        self.run_state.take_data(data_shape(cursor))
         self._batch_size = cursor.batch_size
         self._last_batch_size = cursor.last_batch_size
         state = self.run_state

@@ -60,7 +60,8 @@ def find_checkpoints(
         files.append(
             CheckpointFile(
                 name=str(path.relative_to(work_dir) if inside else path),
-                size_bytes=path.stat().st_size,
+                # Of ranks that wrote it in pieces, all of them.
+                size_bytes=manifest.total_bytes if manifest else path.stat().st_size,
                 epoch=manifest.epoch if manifest else said.epoch if said else None,
                 iteration=(
                     manifest.iteration if manifest else said.iteration if said else None

@@ -16,6 +16,7 @@ from engine.build import (
     build_model,
     build_optim_wrapper,
     build_param_schedulers,
+    build_strategy,
     build_train_loop,
     build_visualizer,
     unwrap,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from engine.strategies import Strategy
+
 __all__ = ["RunnerBuilders"]
 
 
@@ -48,6 +51,7 @@ class RunnerBuilders(RunnerFacts):
 
     batch_limit: int | None
     stops: Stops
+    strategy: Strategy
     _default_scope: str | None
 
     @contextmanager
@@ -151,12 +155,23 @@ class RunnerBuilders(RunnerFacts):
         """The visualizer; by default it writes into the log folder."""
         return build_visualizer(visualizer, save_dir=self._log_dir)
 
+    def build_strategy(self, strategy: Any) -> Strategy:
+        """How the model lies on ranks."""
+        return build_strategy(
+            strategy,
+            model_wrapper_cfg=self.cfg.get("model_wrapper_cfg"),
+            sync_bn=self.cfg.get("sync_bn"),
+            find_unused_parameters=self.cfg.get("find_unused_parameters", False),
+        )
+
     def build_model(self, model: Any) -> nn.Module:
-        """The model from its spec, on its device."""
-        return build_model(model)
+        """The model from its spec, where the strategy has it."""
+        return build_model(model, self.strategy)
 
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
         """The model wrapped for several processes; one needs no wrapper."""
+        if model_wrapper_cfg == self.cfg.get("model_wrapper_cfg"):
+            return self.strategy.wrap(model)
         return wrap_model(
             model_wrapper_cfg,
             model,

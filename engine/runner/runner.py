@@ -126,8 +126,8 @@ class Runner(RunnerBuilders):
         experiment_name: The run's name; the start's time is added.
         cfg: The config that this was made from; it goes into checkpoints as text, and
             into the work dir. Its ``compile``, ``activation_checkpointing``,
-            ``sync_bn``, ``model_wrapper_cfg`` and ``find_unused_parameters`` are
-            heeded.
+            ``strategy`` (``"ddp"``, ``"fsdp2"`` or a spec), ``sync_bn``,
+            ``model_wrapper_cfg`` and ``find_unused_parameters`` are heeded.
 
     Raises:
         ConfigError: Arguments contradict each other, the work dir cannot be written,
@@ -229,10 +229,13 @@ class Runner(RunnerBuilders):
                 self.log_processor = self.build_log_processor(log_processor)
             with at("visualizer"):
                 self._visualizer = self.build_visualizer(visualizer)
+            chosen_by = "strategy" if "strategy" in self.cfg else "model_wrapper_cfg"
+            with at(chosen_by):
+                self.strategy = self.build_strategy(self.cfg.get("strategy"))
             with at("model"):
                 built = self.build_model(_with_preprocessor(model, data_preprocessor))
                 self._model_name = type(unwrap(built)).__name__
-            with at("model_wrapper_cfg"):
+            with at(chosen_by):
                 self._model = self.wrap_model(self.cfg.get("model_wrapper_cfg"), built)
             self._make_engines()
             self.register_hooks(default_hooks, custom_hooks)
@@ -267,8 +270,10 @@ class Runner(RunnerBuilders):
             self._train_step,
             self.state,
             randomness=self._randomness["samples"],
+            diff_rank_seed=self._randomness["diff_rank_seed"],
             context=self,
         )
+        self.trainer.strategy = self.strategy
         self.clock = self.trainer.clock
         self.validator = EvalEngine(
             lambda _, batch: self.model.val_step(batch),  # type: ignore[operator]  # required before
@@ -411,10 +416,11 @@ class Runner(RunnerBuilders):
             return
         self._initialized = True
         init = getattr(unwrap(self.model), "init_weights", None)
-        if callable(init):
-            with fence():  # from the run's seed, whatever was drawn since
-                seed_everything(derive_seed(self.seed, Stream.INITIALIZATION))
-                init()
+        with fence():  # from the run's seed, whatever was drawn since
+            seed_everything(derive_seed(self.seed, Stream.INITIALIZATION))
+            with self.strategy.initializing(self.model):
+                if callable(init):
+                    init()
 
     def _start_visualizer(self) -> None:
         """Reach the backends' services; from here on they cannot end the run."""
@@ -635,7 +641,10 @@ class Runner(RunnerBuilders):
             )
         self._become(
             check(
-                CheckpointLoader.load_checkpoint(filename, map_location), str(filename)
+                CheckpointLoader.load_checkpoint(
+                    filename, map_location, layout=self.strategy.layout
+                ),
+                str(filename),
             ),
             place(filename),
             on_longer=on_longer,
@@ -655,7 +664,9 @@ class Runner(RunnerBuilders):
             self.resume(self._load_from)
         else:
             elsewhere = self.hook_set.backend_args()
-            found = Store(self.work_dir, elsewhere=elsewhere).newest_good()
+            found = Store(self.work_dir, elsewhere=elsewhere).newest_good(
+                layout=self.strategy.layout
+            )
             if found is None:
                 self.logger.info(
                     "nothing_to_resume",

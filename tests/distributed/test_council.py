@@ -17,6 +17,7 @@ from tests.ranks import run_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.distributed
 
@@ -85,10 +86,10 @@ def test_ranks_heed_at_one_place_whoever_was_asked() -> None:
             assert found == trace(plan, 0), plan
 
 
-def signalled(number: int, inside: str) -> list[Any]:
+def signalled(folder: Path, number: int, inside: str) -> list[Any]:
     """Rank 1 gets a signal; where each rank ends, and what it raises."""
     rank, _ = get_dist_info()
-    trainer = TrainEngine(lambda *_: None)
+    trainer = TrainEngine(lambda *_: None, work_dir=folder)
     batches = []
     validator = EvalEngine(lambda *_: batches.append(trainer.run_state.iteration))
 
@@ -108,9 +109,11 @@ def signalled(number: int, inside: str) -> list[Any]:
 
 # In training it comes before the validation that is due; rank 0 hears of it there.
 @pytest.mark.parametrize(("inside", "batches"), [("training", 2), ("a validation", 4)])
-def test_a_signal_to_one_rank_ends_all_of_them(inside: str, batches: int) -> None:
+def test_a_signal_to_one_rank_ends_all_of_them(
+    tmp_path: Path, inside: str, batches: int
+) -> None:
     """At the same place, with the same signal; a validation is left in its middle."""
-    found = run_ranks(signalled, WORLD, int(signal.SIGTERM), inside)
+    found = run_ranks(signalled, WORLD, tmp_path, int(signal.SIGTERM), inside)
     assert found == [[2, batches, signal.SIGTERM]] * WORLD
 
 
