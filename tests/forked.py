@@ -35,6 +35,7 @@ __all__ = ["run"]
 
 ROOT = Path(__file__).parents[1]
 ADDRESS = "ENGINE_TESTS_SERVER"  # the environment's name for the server's socket
+RANKS = {"--nproc", "--launcher", "WORLD_SIZE"}  # a command that has one has ranks
 PRELOAD = (
     "engine.runner",
     "engine.cli.app",
@@ -139,10 +140,12 @@ def _serve() -> None:
         if sys.stdin in ready:
             os._exit(0)
         connection, _ = listening.accept()
+        size, numbers, _, _ = socket.recv_fds(connection, 4, 3)
+        request = json.loads(_exactly(connection, int.from_bytes(size, "big")))
+        if RANKS.intersection([*request["words"], *request["env"]]):
+            importlib.import_module("torch._dynamo")  # DDP does, for seconds, each time
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            size, numbers, _, _ = socket.recv_fds(connection, 4, 3)
-            request = json.loads(_exactly(connection, int.from_bytes(size, "big")))
             command = os.fork()
             if command == 0:
                 connection.close()
@@ -152,6 +155,8 @@ def _serve() -> None:
             connection.sendall(bytes([code % 256]))
             os._exit(0)
         connection.close()
+        for number in numbers:
+            os.close(number)
 
 
 def _become(request: dict[str, Any], streams: list[int]) -> None:

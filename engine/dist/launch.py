@@ -20,7 +20,7 @@ import torch
 from torch import distributed
 
 from engine.dist import place as places
-from engine.dist.board import attach, no_meeting, open_board
+from engine.dist.board import MEETING, attach, group_store, open_board
 from engine.dist.collectives import barrier
 from engine.dist.context import is_distributed
 from engine.errors import ConfigError, StateError, did_you_mean
@@ -81,16 +81,13 @@ def init_dist(
         kwargs["timeout"] = timeout
     os.environ.update(place.variables())
     with _without_slurm():
-        try:
-            distributed.init_process_group(
-                chosen,
-                init_method="env://",
-                rank=place.rank,
-                world_size=place.world_size,
-                **kwargs,
-            )
-        except distributed.DistNetworkError as error:
-            raise ConfigError(no_meeting(place, error)) from error
+        distributed.init_process_group(
+            chosen,
+            store=group_store(place, timeout or MEETING),
+            rank=place.rank,
+            world_size=place.world_size,
+            **kwargs,
+        )
         idist.sync()
     attach(board)
 
