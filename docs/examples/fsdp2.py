@@ -34,7 +34,9 @@ class Sums(Dataset):
         pairs = [(a, b) for a in range(50) for b in range(50)]
         lines = [f"{a:02}+{b:02}={a + b:02}\n" for a, b in pairs]
         order = torch.randperm(len(lines), generator=torch.Generator().manual_seed(0))
-        chosen = order[len(lines) // 8 :] if part == "train" else order[: len(lines) // 8]
+        chosen = (
+            order[len(lines) // 8 :] if part == "train" else order[: len(lines) // 8]
+        )
         self.lines = [torch.tensor([codes[one] for one in lines[i]]) for i in chosen]
 
     def __len__(self):

@@ -57,6 +57,25 @@ def test_gradients_may_be_sent_in_fewer_bits() -> None:
         assert list(find_differences(one, whole)) != []
 
 
+def _power_resumed(folder: str) -> list[str]:
+    power = {"type": "powersgd", "start_powerSGD_iter": 2, "min_compression_rate": 1}
+    settings: dict[str, Any] = {
+        "strategy": {"type": "ddp", "gradient_compression": power},
+        "train_cfg": {"by_epoch": False, "max_iters": 6},
+    }
+    whole = whole_state(unwrap(make_runner(f"{folder}/a", **settings).train()))
+    start = f"{folder}/a/iter_4.pth"
+    again = make_runner(f"{folder}/b", load_from=start, resume="exact", **settings)
+    return [
+        str(one) for one in find_differences(whole, whole_state(unwrap(again.train())))
+    ]
+
+
+def test_what_compression_left_out_is_resumed(tmp_path: Path) -> None:
+    """PowerSGD adds its errors to the next gradients; each rank has its own."""
+    assert run_ranks(_power_resumed, 2, str(tmp_path)) == [[], []]
+
+
 def _kinds() -> list[str]:
     found = []
     for options in (

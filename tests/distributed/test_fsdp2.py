@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from engine.build import build_model, unwrap
 from engine.checkpoint import find_differences, is_sharded, read
-from engine.errors import ConfigError, ModelError
-from engine.model import StepModel
+from engine.errors import ConfigError, DataError, ModelError
+from engine.model import ExponentialMovingAverage, StepModel
 from engine.optim import clip_grad_norm
 from engine.registry import STRATEGIES
 from engine.state import seed_everything
@@ -321,6 +322,29 @@ def test_a_step_model_trains_the_same_whichever_the_strategy(tmp_path: Path) -> 
             torch.testing.assert_close(dict(found), dict(alone))
 
 
+def _uneven(folder: str) -> str:
+    rank = torch.distributed.get_rank()
+    rows = [{"inputs": torch.zeros(FEATURES), "data_samples": 0}] * (2 + rank)
+    runner = make_runner(
+        folder,
+        strategy=BLOCKS,
+        val_dataloader=DataLoader(rows, batch_size=1),
+        val_cfg={},
+        val_evaluator={"type": "DumpResults", "out_file_path": f"{folder}/out.pkl"},
+    )
+    try:
+        runner.val()
+    except DataError as error:
+        return str(error)
+    return "no error"
+
+
+def test_an_evaluation_that_would_hang_is_refused(tmp_path: Path) -> None:
+    """Ranks compute each batch together, so they need as many."""
+    for told in run_ranks(_uneven, 2, str(tmp_path)):
+        assert "val: the ranks have [2, 3] batches" in told
+
+
 # -- mistakes ---------------------------------------------------------------------------
 
 
@@ -337,15 +361,20 @@ def _mistakes() -> list[str]:
             FSDP2Strategy(**options).wrap(model)
         except ModelError as error:
             found.append(str(error))
+    try:
+        ExponentialMovingAverage(FSDP2Strategy().wrap(Net()))
+    except ConfigError as error:
+        found.append(str(error))
     return found
 
 
 def test_what_cannot_be_cut_is_refused_by_name() -> None:
     """Names that fit nothing, and a parameter in two places."""
-    no_class, no_name, shared = run_ranks(_mistakes, 1)[0]
+    no_class, no_name, shared, average = run_ranks(_mistakes, 1)[0]
     assert "no module with parameters of the class 'Blok'. Did you mean" in no_class
     assert "of the name 'block.*'" in no_name
     assert "'a.weight' and 'b.weight' are one parameter" in shared
+    assert "keeps a copy of the model, and torch copies none" in average
 
 
 @pytest.mark.parametrize(
