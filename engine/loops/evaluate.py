@@ -12,6 +12,7 @@ from attrs import frozen
 from ignite.metrics import Metric
 from torch import nn
 
+from engine.checkpoint import is_sharded
 from engine.dataset import (
     SampleRandomness,
     check_sample_randomness,
@@ -19,7 +20,6 @@ from engine.dataset import (
     data_length,
     signals_left,
 )
-from engine.checkpoint import is_sharded
 from engine.dist import gather_on_all, get_world_size
 from engine.errors import DataError, MetricError, StateError, a_type
 from engine.events import Priority

@@ -69,9 +69,9 @@ class BaseAveragedModel(Module, metaclass=ABCMeta):
             raise ConfigError(msg)
         if any(hasattr(one, "device_mesh") for one in model.parameters()):
             msg = (
-                f"{type(self).__name__} keeps a copy of the model, and torch copies none "
-                "whose parameters are cut over ranks: train without FSDP2, or without "
-                "an average"
+                f"{type(self).__name__} keeps a copy of the model, and torch copies "
+                "none whose parameters are cut over ranks: train without FSDP2, or "
+                "without an average"
             )
             raise ConfigError(msg)
         self.module = copy.deepcopy(model).requires_grad_(False)

@@ -85,12 +85,11 @@ class Compression:
             )
             raise ConfigError(message)
 
+        bf16 = default_hooks.bf16_compress_hook
         hooks: dict[str, Any] = {
             "fp16": default_hooks.fp16_compress_hook,
             # By torch's own name DDP takes it on CUDA alone; gloo has bfloat16 too.
-            "bf16": lambda group, bucket: default_hooks.bf16_compress_hook(
-                group, bucket
-            ),
+            "bf16": lambda group, bucket: bf16(group, bucket),  # noqa: PLW0108  # by its name
         }
         if self.name in hooks:
             for one in reducing:

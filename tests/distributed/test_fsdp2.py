@@ -28,7 +28,7 @@ pytestmark = pytest.mark.distributed
 BLOCKS = {"type": "FSDP2Strategy", "modules": "blocks.*"}
 
 
-# -- a run, stopped and resumed -----------------------------------------------------
+# -- a run, stopped and resumed ----------------------------------------------------
 
 
 def _trained(folder: str, **settings: Any) -> tuple[Any, dict[str, Any]]:
@@ -67,7 +67,7 @@ def test_a_resumed_run_is_bit_equal(
     assert results == [[]] * world
 
 
-# -- another number of ranks, another strategy ----------------------------------------
+# -- another number of ranks, another strategy -------------------------------------
 
 
 def _state(runner: Any) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def test_a_file_of_weights_is_cut_over_ranks(tmp_path: Path) -> None:
     assert run_ranks(_weights_alone, 2, str(path), str(tmp_path / "run")) == [True] * 2
 
 
-# -- the first weights ----------------------------------------------------------------
+# -- the first weights -------------------------------------------------------------
 
 
 def _first_weights(spec: dict[str, Any]) -> list[dict[str, Any]]:
@@ -187,7 +187,7 @@ def test_meta_init_says_what_it_cannot_compute() -> None:
     assert kept == "[0, 1, 2]"
 
 
-# -- one step -------------------------------------------------------------------------
+# -- one step ----------------------------------------------------------------------
 
 
 def _inputs() -> tuple[torch.Tensor, torch.Tensor]:
@@ -275,7 +275,7 @@ def test_mixed_precision_computes_in_half_the_bits_and_keeps_all() -> None:
     assert found == [("torch.bfloat16", "torch.bfloat16", "torch.float32")] * 2
 
 
-# -- a StepModel, whose own forward nobody calls ---------------------------------------
+# -- a StepModel, whose own forward nobody calls -----------------------------------
 
 
 class Loss(nn.Module):
@@ -324,7 +324,7 @@ def test_a_step_model_trains_the_same_whichever_the_strategy(tmp_path: Path) -> 
 
 def _uneven(folder: str) -> str:
     rank = torch.distributed.get_rank()
-    rows = [{"inputs": torch.zeros(FEATURES), "data_samples": 0}] * (2 + rank)
+    rows: Any = [{"inputs": torch.zeros(FEATURES), "data_samples": 0}] * (2 + rank)
     runner = make_runner(
         folder,
         strategy=BLOCKS,
@@ -345,18 +345,19 @@ def test_an_evaluation_that_would_hang_is_refused(tmp_path: Path) -> None:
         assert "val: the ranks have [2, 3] batches" in told
 
 
-# -- mistakes ---------------------------------------------------------------------------
+# -- mistakes ----------------------------------------------------------------------
 
 
 def _mistakes() -> list[str]:
     tied = nn.ModuleDict({"a": nn.Linear(4, 4), "b": nn.Linear(4, 4)})
     tied["b"].weight = tied["a"].weight
     found = []
-    for model, options in (
+    wrong: list[tuple[nn.Module, dict[str, Any]]] = [
         (Net(), {"classes": "Blok"}),
         (Net(), {"modules": "block.*"}),
         (tied, {"modules": "a"}),
-    ):
+    ]
+    for model, options in wrong:
         try:
             FSDP2Strategy(**options).wrap(model)
         except ModelError as error:
