@@ -392,6 +392,8 @@ class Runner(RunnerBuilders):
             optimizer=self.optim_wrapper,
             param_schedulers=self.param_schedulers,
         )
+        if self.strategy.memory is not None:
+            self.trainer.track(gradient_compression=self.strategy.memory)
 
     def _compile(self) -> None:
         """Recompute and compile what the config asks for, once."""

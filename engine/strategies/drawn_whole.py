@@ -37,7 +37,7 @@ class _DrawnWhole(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
     """Sees each operation before the tensors that lie over ranks do."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch's
+        super().__init__()
         # What was drawn last, and whole: no more than one at a time.
         self._target: Any = None
         self._whole: Any = None

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from engine.build import build_model, unwrap
 from engine.checkpoint import find_differences, is_sharded, read
-from engine.errors import ConfigError, ModelError
-from engine.model import StepModel
+from engine.errors import ConfigError, DataError, ModelError
+from engine.model import ExponentialMovingAverage, StepModel
 from engine.optim import clip_grad_norm
 from engine.registry import STRATEGIES
 from engine.state import seed_everything
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.distributed
 BLOCKS = {"type": "FSDP2Strategy", "modules": "blocks.*"}
 
 
-# -- a run, stopped and resumed -----------------------------------------------------
+# -- a run, stopped and resumed ----------------------------------------------------
 
 
 def _trained(folder: str, **settings: Any) -> tuple[Any, dict[str, Any]]:
@@ -66,7 +67,7 @@ def test_a_resumed_run_is_bit_equal(
     assert results == [[]] * world
 
 
-# -- another number of ranks, another strategy ----------------------------------------
+# -- another number of ranks, another strategy -------------------------------------
 
 
 def _state(runner: Any) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def test_a_file_of_weights_is_cut_over_ranks(tmp_path: Path) -> None:
     assert run_ranks(_weights_alone, 2, str(path), str(tmp_path / "run")) == [True] * 2
 
 
-# -- the first weights ----------------------------------------------------------------
+# -- the first weights -------------------------------------------------------------
 
 
 def _first_weights(spec: dict[str, Any]) -> list[dict[str, Any]]:
@@ -186,7 +187,7 @@ def test_meta_init_says_what_it_cannot_compute() -> None:
     assert kept == "[0, 1, 2]"
 
 
-# -- one step -------------------------------------------------------------------------
+# -- one step ----------------------------------------------------------------------
 
 
 def _inputs() -> tuple[torch.Tensor, torch.Tensor]:
@@ -274,7 +275,7 @@ def test_mixed_precision_computes_in_half_the_bits_and_keeps_all() -> None:
     assert found == [("torch.bfloat16", "torch.bfloat16", "torch.float32")] * 2
 
 
-# -- a StepModel, whose own forward nobody calls ---------------------------------------
+# -- a StepModel, whose own forward nobody calls -----------------------------------
 
 
 class Loss(nn.Module):
@@ -321,31 +322,60 @@ def test_a_step_model_trains_the_same_whichever_the_strategy(tmp_path: Path) -> 
             torch.testing.assert_close(dict(found), dict(alone))
 
 
-# -- mistakes ---------------------------------------------------------------------------
+def _uneven(folder: str) -> str:
+    rank = torch.distributed.get_rank()
+    rows: Any = [{"inputs": torch.zeros(FEATURES), "data_samples": 0}] * (2 + rank)
+    runner = make_runner(
+        folder,
+        strategy=BLOCKS,
+        val_dataloader=DataLoader(rows, batch_size=1),
+        val_cfg={},
+        val_evaluator={"type": "DumpResults", "out_file_path": f"{folder}/out.pkl"},
+    )
+    try:
+        runner.val()
+    except DataError as error:
+        return str(error)
+    return "no error"
+
+
+def test_an_evaluation_that_would_hang_is_refused(tmp_path: Path) -> None:
+    """Ranks compute each batch together, so they need as many."""
+    for told in run_ranks(_uneven, 2, str(tmp_path)):
+        assert "val: the ranks have [2, 3] batches" in told
+
+
+# -- mistakes ----------------------------------------------------------------------
 
 
 def _mistakes() -> list[str]:
     tied = nn.ModuleDict({"a": nn.Linear(4, 4), "b": nn.Linear(4, 4)})
     tied["b"].weight = tied["a"].weight
     found = []
-    for model, options in (
+    wrong: list[tuple[nn.Module, dict[str, Any]]] = [
         (Net(), {"classes": "Blok"}),
         (Net(), {"modules": "block.*"}),
         (tied, {"modules": "a"}),
-    ):
+    ]
+    for model, options in wrong:
         try:
             FSDP2Strategy(**options).wrap(model)
         except ModelError as error:
             found.append(str(error))
+    try:
+        ExponentialMovingAverage(FSDP2Strategy().wrap(Net()))
+    except ConfigError as error:
+        found.append(str(error))
     return found
 
 
 def test_what_cannot_be_cut_is_refused_by_name() -> None:
     """Names that fit nothing, and a parameter in two places."""
-    no_class, no_name, shared = run_ranks(_mistakes, 1)[0]
+    no_class, no_name, shared, average = run_ranks(_mistakes, 1)[0]
     assert "no module with parameters of the class 'Blok'. Did you mean" in no_class
     assert "of the name 'block.*'" in no_name
     assert "'a.weight' and 'b.weight' are one parameter" in shared
+    assert "keeps a copy of the model, and torch copies none" in average
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 import torch
 from torch import distributed
-from torch.distributed.checkpoint import FileSystemReader, load
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
@@ -151,7 +152,7 @@ def test_a_newer_one_takes_an_older_ones_place(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# -- damage -------------------------------------------------------------------------
+# -- damage ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +186,7 @@ def test_each_file_is_verified(
     tmp_path: Path,
     damage: Callable[[Path], None],
     name: str,
-    manifest: bool,  # noqa: FBT001  # pytest's way
+    manifest: bool,  # pytest's way
 ) -> None:
     """By who reads it and by who only looks, and told by its name."""
     path, folder = _copy(good, tmp_path)
@@ -238,7 +239,7 @@ def test_nothing_that_is_pickled_in_an_index_is_run(
     assert list(tmp_path.iterdir()) == []
 
 
-# -- writers that fail ----------------------------------------------------------------
+# -- writers that fail -------------------------------------------------------------
 
 
 class Full:
@@ -263,7 +264,7 @@ def _fails(folder: str) -> list[str]:
     written(folder, 1)
     for rank, suffix in ((1, ".distcp"), (0, ".metadata"), (0, ".pth")):
         store = Store(folder)
-        store._storage = Full(store.storage, rank, suffix)  # noqa: SLF001
+        store._storage = Full(store.storage, rank, suffix)
         try:
             write_sharded(store, "a.pth", cut(2))
         except CheckpointError as error:
