@@ -30,14 +30,14 @@ def drawn_whole() -> TorchDispatchMode:
     a tensor is cut decides how its last numbers are rounded. Tensors that are made in
     the likeness of one are whole, and whole ones can be copied into those that are cut.
     """
-    return _DrawnWhole()  # type: ignore[no-untyped-call]  # torch's
+    return _DrawnWhole()
 
 
 class _DrawnWhole(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Sees each operation before the tensors that lie over ranks do."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
         # What was drawn last, and whole: no more than one at a time.
         self._target: Any = None
         self._whole: Any = None
