@@ -31,7 +31,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["run"]
+__all__ = ["client", "run", "variables"]
 
 ROOT = Path(__file__).parents[1]
 ADDRESS = "ENGINE_TESTS_SERVER"  # the environment's name for the server's socket
@@ -73,6 +73,16 @@ def run(
             streams = (none, out, err)
             code = _ask(address, words, cwd, {**environment, ADDRESS: address}, streams)
         return subprocess.CompletedProcess(words, code, _text(out), _text(err))
+
+
+def client() -> tuple[str, ...]:
+    """The words before those for :func:`run`, for who starts a command by a shell."""
+    return sys.executable, str(Path(__file__).resolve())
+
+
+def variables() -> dict[str, str]:
+    """What :func:`client` needs in its environment."""
+    return {ADDRESS: _server(), "PYTHONPATH": str(ROOT)}
 
 
 def _text(file: IO[bytes]) -> str:
