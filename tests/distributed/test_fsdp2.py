@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from engine.build import build_model, unwrap
-from engine.checkpoint import find_differences, is_sharded, read
+from engine.checkpoint import (
+    compare_checkpoints,
+    find_differences,
+    is_sharded,
+    read,
+)
+from engine.cli.ckpt import verify as verify_command
 from engine.errors import ConfigError, DataError, ModelError
 from engine.model import ExponentialMovingAverage, StepModel
 from engine.optim import clip_grad_norm
@@ -18,13 +25,11 @@ from engine.registry import STRATEGIES
 from engine.state import seed_everything
 from engine.strategies import FSDP2Strategy, Strategy
 from tests.distributed.nets import FEATURES, Block, Net, make_runner, whole_state
-from tests.ranks import run_ranks
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.ranks import run_commands, run_ranks
 
 pytestmark = pytest.mark.distributed
 
+ROOT = Path(__file__).parents[2]
 BLOCKS = {"type": "FSDP2Strategy", "modules": "blocks.*"}
 
 
@@ -343,6 +348,53 @@ def test_an_evaluation_that_would_hang_is_refused(tmp_path: Path) -> None:
     """Ranks compute each batch together, so they need as many."""
     for told in run_ranks(_uneven, 2, str(tmp_path)):
         assert "val: the ranks have [2, 3] batches" in told
+
+
+# -- the example ----------------------------------------------------------------------
+
+
+DYING = """
+import os
+import signal
+
+from engine import HOOKS, Hook
+
+_base_ = ["{example}"]
+
+
+@HOOKS.register_module()
+class DiesHook(Hook):
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == int(os.environ.get("DIES_AFTER", -1)):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+train_dataloader = dict(batch_size=128)
+train_cfg = dict(max_epochs=2)
+custom_hooks = [dict(type="DiesHook")]
+"""
+
+
+def test_the_example_killed_on_all_ranks_ends_bit_equal(tmp_path: Path) -> None:
+    """The same command with ``--resume`` goes on from the last commit."""
+    config = tmp_path / "config.py"
+    example = ROOT / "docs" / "examples" / "fsdp2.py"
+    config.write_text(DYING.format(example=example), encoding="utf-8")
+
+    def train(work_dir: str, *options: str, dies: int = -1) -> list[int]:
+        words = ("-m", "engine", "train", config, "--launcher", "pytorch")
+        env = {"DIES_AFTER": str(dies)}
+        where = ("--work-dir", tmp_path / work_dir)
+        done = run_commands(2, *words, *where, *options, cwd=tmp_path, env=env)
+        return [one.returncode for one in done]
+
+    assert train("whole") == [0, 0]
+    assert 0 not in train("killed", dies=13)
+    assert not (tmp_path / "killed" / "epoch_2.pth").exists()
+    assert train("killed", "--resume") == [0, 0]
+    one, other = (read(tmp_path / name / "epoch_2.pth") for name in ("whole", "killed"))
+    assert [str(found) for found in compare_checkpoints(one, other)] == []
+    assert verify_command([tmp_path / "killed"])
 
 
 # -- mistakes ----------------------------------------------------------------------

@@ -96,6 +96,11 @@ def written(folder: str, step: int, name: str = "a.pth") -> list[str]:
     )
 
 
+def written_to(url: str, step: int) -> None:
+    """Write one there."""
+    write_sharded(Store(url), "a.pth", cut(step))
+
+
 def _own_pieces(folder: str) -> list[str]:
     """Read what others wrote, each its own pieces; where that is not the whole."""
     mesh = init_device_mesh("cpu", (distributed.get_world_size(),))
@@ -150,6 +155,21 @@ def test_a_newer_one_takes_an_older_ones_place(tmp_path: Path) -> None:
     run_ranks(written, 2, str(tmp_path), 4)
     assert Store(tmp_path).drop("a.pth", run_id="a run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pieces_lie_in_any_file_system_of_fsspecs(tmp_path: Path) -> None:
+    """With transactions in the place of renames, and nothing to lock."""
+    for step in (1, 2):
+        run_ranks(written_to, 2, f"local://{tmp_path}/run", step)
+    found = read(f"local://{tmp_path}/run/a.pth")
+    assert list(find_differences(tree(2), found)) == []
+    verify(f"local://{tmp_path}/run/a.pth")
+    (folder,) = (tmp_path / "run").glob("*.dcp")
+    store = Store(f"local://{tmp_path}/run")
+    store.prove()
+    assert folder.exists()
+    store.drop("a.pth")
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 # -- damage ------------------------------------------------------------------------
