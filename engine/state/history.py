@@ -203,8 +203,10 @@ class HistoryBuffer:
         """Sum of values over sum of counts, of the newest ``window_size`` or of all."""
         if self._covers_all(window_size):
             return self._sum / self._count if self._count else math.nan
-        total = math.fsum(self._newest(self._values, window_size))
-        return total / math.fsum(self._newest(self._counts, window_size))
+        count = _sum(self._newest(self._counts, window_size))
+        if not count:
+            return math.nan
+        return _sum(self._newest(self._values, window_size)) / count
 
     def max(self, window_size: int | None = None) -> float:
         """Greatest value of the newest ``window_size`` or of all."""
@@ -292,6 +294,14 @@ class HistoryBuffer:
         self._length = state_dict["length"]
         self._sum, self._count = state_dict["sum"], state_dict["count"]
         self._min, self._max = state_dict["min"], state_dict["max"]
+
+
+def _sum(values: list[float]) -> float:
+    """Their sum, rounded once; of both infinities not a number."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):  # a diverging loss is no reason to stop here
+        return sum(values)
 
 
 def settle(histories: Iterable[HistoryBuffer]) -> None:

@@ -54,6 +54,30 @@ def test_an_empty_history_has_no_current_value() -> None:
     assert len(history) == 0
 
 
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ((1.0, math.inf, -math.inf, 1.0), math.nan),
+        ((1.0, 1.7e308, 1.7e308, 1.0), math.inf),
+        ((1.0, math.nan, 1.0), math.nan),
+        ((1.0, math.inf, 1.0), math.inf),
+    ],
+)
+def test_the_mean_of_a_window_of_a_loss_that_diverges(
+    values: tuple[float, ...], mean: float
+) -> None:
+    """It is what floats give, never an error: a log line must not end a run."""
+    history = HistoryBuffer(values, [1.0] * len(values))
+    assert history.mean(len(values) - 1) == pytest.approx(mean, nan_ok=True)
+
+
+def test_the_mean_of_a_window_without_counts() -> None:
+    """It is not a number, as that of all values is."""
+    history = HistoryBuffer([1.0, 2.0, 3.0], [0, 0, 0])
+    assert math.isnan(history.mean())
+    assert math.isnan(history.mean(2))
+
+
 @pytest.mark.usefixtures("_statistics")
 def test_statistics_of_a_users_own_are_called_by_name() -> None:
     """They get the history and the arguments."""
