@@ -153,11 +153,7 @@ def _digest(value: Any, budget: _Budget) -> Any:
     if kind in _SCALARS:
         return kind, repr(value)  # NaN differs from itself, 0.0 from -0.0 does not
     if isinstance(value, torch.Tensor):
-        # Whether it was written to or is another one: its values are on a device.
-        writes = writes_of(value)
-        if writes is None:
-            raise _OpaqueError
-        return Same(value, writes)
+        return _tensor(value)
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc":
         budget.spend(value.nbytes // 64)
         hashed = hashlib.blake2b(value.tobytes(), digest_size=16).hexdigest()
@@ -179,3 +175,11 @@ def _digest(value: Any, budget: _Budget) -> Any:
         pairs = value.items()
         return kind, tuple((_digest(k, budget), _digest(v, budget)) for k, v in pairs)
     raise _OpaqueError
+
+
+def _tensor(value: torch.Tensor) -> Same:
+    """Whether it was written to or is another one: its values are on a device."""
+    writes = writes_of(value)
+    if writes is None:
+        raise _OpaqueError
+    return Same(value, writes)

@@ -224,7 +224,7 @@ def stacked(data_samples: list[Any]) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("size", [8, 7, 5, 4, 2])
 @pytest.mark.parametrize("is_apart", [False, True])
 @pytest.mark.parametrize(
-    "kind", [lambda: ignite.metrics.Accuracy(), lambda: MulticlassAccuracy(CLASSES)]
+    "kind", [ignite.metrics.Accuracy, lambda: MulticlassAccuracy(CLASSES)]
 )
 def test_samples_are_counted_not_what_the_metric_takes(
     kind: Callable[[], Any], is_apart: bool, size: int
@@ -238,7 +238,9 @@ def test_samples_are_counted_not_what_the_metric_takes(
         if not is_apart:
             part = slice(start, end)
             return [{"outputs": scores[part], "targets": targets[part]}]
-        return [{"outputs": scores[n], "targets": targets[n]} for n in range(start, end)]
+        return [
+            {"outputs": scores[n], "targets": targets[n]} for n in range(start, end)
+        ]
 
     transform = stacked if is_apart else flattened
     make = IgniteMetric if isinstance(kind(), ignite.metrics.Metric) else TorchMetric
