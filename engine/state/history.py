@@ -73,20 +73,25 @@ class HistoryBuffer:
         for value, count in zip(log_history, count_history, strict=True):
             self.update(float(value), float(count))
 
-    def update(self, log_val: float | Tensor, count: float = 1) -> None:
+    def update(
+        self, log_val: float | Tensor | np.ndarray[Any, Any], count: float = 1
+    ) -> None:
         """Add a value.
 
         Args:
-            log_val: A number, or a tensor with one element. A tensor on a device is
-                copied there and fetched when a statistic is asked for.
+            log_val: A number, or a tensor or array with one element. A tensor on a
+                device is copied there and fetched when a statistic is asked for.
             count: How many things the value sums up.
         """
         # The hottest path there is: totals are brought up to date when somebody asks,
         # many values at a time.
-        if type(log_val) is not float and isinstance(log_val, Tensor):
-            # A copy: graphs captured on a device write their outputs in place.
-            on_host = log_val.is_cpu
-            log_val = log_val.item() if on_host else log_val.detach().clone()
+        if type(log_val) is not float:
+            if isinstance(log_val, Tensor):
+                # A copy: graphs captured on a device write their outputs in place.
+                on_host = log_val.is_cpu
+                log_val = log_val.item() if on_host else log_val.detach().clone()
+            elif type(log_val) is not int:  # NumPy's, which no checkpoint holds
+                log_val = np.asarray(log_val).item()
         self._pending.append((log_val, count))
         if len(self._pending) >= _PENDING_LIMIT:
             self._make_room()
@@ -268,8 +273,8 @@ class HistoryBuffer:
             "counts": torch.tensor(list(self._counts), dtype=torch.float64),
             "max_length": self._values.maxlen,
             "length": self._length,
-            "sum": self._sum,
-            "count": self._count,
+            "sum": float(self._sum),
+            "count": float(self._count),  # what counted may have been NumPy's
             "min": self._min,
             "max": self._max,
         }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from engine.errors import SerializationError
@@ -69,6 +70,18 @@ def test_the_mean_of_a_window_of_a_loss_that_diverges(
     """It is what floats give, never an error: a log line must not end a run."""
     history = HistoryBuffer(values, [1.0] * len(values))
     assert history.mean(len(values) - 1) == pytest.approx(mean, nan_ok=True)
+
+
+@pytest.mark.parametrize("number", [np.float64(2), np.float32(2), np.array([2])])
+def test_what_numpy_gave_is_saved_as_plain_numbers(number: Any) -> None:
+    """A checkpoint holds no others."""
+    history = HistoryBuffer()
+    history.update(number, np.int64(1))  # type: ignore[arg-type]  # as a user may
+    history.update(number)
+    state = history.state_dict()
+    assert {type(state[key]) for key in ("sum", "count", "min", "max")} <= {float, int}
+    assert type(history.current()) in (float, int)
+    assert history.mean() == history.mean(1) == 2.0
 
 
 def test_the_mean_of_a_window_without_counts() -> None:
