@@ -73,13 +73,11 @@ class HistoryBuffer:
         for value, count in zip(log_history, count_history, strict=True):
             self.update(float(value), float(count))
 
-    def update(
-        self, log_val: float | Tensor | np.ndarray[Any, Any], count: float = 1
-    ) -> None:
+    def update(self, log_val: float | Tensor, count: float = 1) -> None:
         """Add a value.
 
         Args:
-            log_val: A number, or a tensor or array with one element. A tensor on a
+            log_val: A number, NumPy's too, or a tensor with one element. A tensor on a
                 device is copied there and fetched when a statistic is asked for.
             count: How many things the value sums up.
         """
