@@ -253,6 +253,8 @@ class Visualizer:
         Args:
             state_dict: What it returned. A backend that is new there begins anew.
         """
+        if not is_main_process():  # it would cut what the main process writes by now
+            return
         for name, one in self._backends.items():
             if name in state_dict:
                 one.load_state_dict(state_dict[name])
