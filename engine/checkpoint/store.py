@@ -30,7 +30,7 @@ from engine.checkpoint.manifest import SUFFIX, Manifest, manifest_name
 from engine.checkpoint.reading import find_manifest, read, shards_of
 from engine.checkpoint.retention import Entry, newest_first
 from engine.checkpoint.storage import Storage, open_storage
-from engine.dist import gather_on_all, on_main
+from engine.dist import gather_on_all, get_rank, on_main
 from engine.errors import (
     CheckpointDamagedError,
     CheckpointError,
@@ -323,7 +323,15 @@ class Store:
         if told is None or found is not None:
             return found
         path, remarks = told
-        found = self._newest_of([path], map_location)
+        try:
+            found = self._newest_of([path], map_location)
+        except CheckpointDamagedError as error:
+            message = (
+                f"{path}: rank 0 can read it, and rank {get_rank()} cannot: {error}. "
+                "All ranks must reach the folder: give one in a shared file system (a "
+                "disk of one machine or memory:// is not)"
+            )
+            raise CheckpointDamagedError(message) from error
         return None if found is None else (path, found[1], remarks)
 
     def _newest_together(

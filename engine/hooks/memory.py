@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from engine.state.same import Same, writes_of
 
 __all__ = ["changed", "remembered"]
 
-_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+# A path notes its own text when that is first asked for: that is no change.
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), PurePath)
 _DEEPEST = 6  # levels of containers and objects that are looked into
 # Objects of these have a state of their own, or are the run's: only which one counts.
 _OPAQUE = (

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from engine import Events, TrainEngine
+from engine.checkpoint import Store, join
 from engine.dist import get_dist_info, on_main
-from engine.errors import DataError
+from engine.errors import CheckpointDamagedError, DataError
 from engine.hooks import CheckpointHook, Hook, NanGuardHook, ParamSchedulerHook
 from engine.loops import EvalEngine
 from engine.optim import ReduceOnPlateauParamScheduler
@@ -118,15 +119,30 @@ def uneven() -> str:
     return str(caught.value)
 
 
+def own_folder() -> str:
+    """What is said to a rank that cannot read what rank 0 wrote."""
+    rank, _ = get_dist_info()
+    store = Store("memory://one_process_alone")
+    trainer = TrainEngine(lambda *_: None)
+    trainer.save_checkpoint(join(store.folder, "a.pth"))
+    try:
+        store.newest_good()
+    except CheckpointDamagedError as error:
+        return str(error)
+    return "" if rank == 0 else "it was read"
+
+
 def ranks_of_two() -> list[Any]:
     """On a rank: all of it."""
-    return [own_state(), own_metrics(), uneven()]
+    return [own_state(), own_metrics(), uneven(), own_folder()]
 
 
 def test_what_ranks_have_for_themselves() -> None:
     """It is resumed; and where all must decide alike, rank 0's number counts."""
     found = run_ranks(ranks_of_two, WORLD)
-    for own, (rate, best, files), refused in found:
+    assert found[0][3] == ""
+    assert "rank 0 can read it, and rank 1 cannot" in found[1][3]
+    for own, (rate, best, files), refused, _ in found:
         assert all(own)
         assert (rate, best) == (0.1, {"score": 4})
         assert [Path(one).name for one in files] == ["best_score_epoch_4.pth"]

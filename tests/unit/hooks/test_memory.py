@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,6 +92,17 @@ def test_what_is_left_out_may_change() -> None:
     before = remembered(held, leave_out={"value"})
     held.value = 2
     assert changed(before, remembered(held, leave_out={"value"})) == []
+
+
+def test_a_path_whose_text_was_asked_for_is_the_same() -> None:
+    """It notes that in itself; another path is another one."""
+    holder = SimpleNamespace(path=Path("a") / "b")
+    before = remembered(holder)
+    assert str(holder.path).endswith("b")
+    assert hash(holder.path)
+    assert changed(before, remembered(holder)) == []
+    holder.path = Path("a")
+    assert changed(before, remembered(holder)) == ["path"]
 
 
 def test_a_circle_ends() -> None:
