@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 import warnings
 from collections import deque
+from functools import reduce
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -65,6 +67,7 @@ class HistoryBuffer:
         self._counts: deque[float] = deque(maxlen=max_length)
         self._pending: list[tuple[float | Tensor, float]] = []
         self._folded: list[tuple[Tensor, list[float]]] = []  # before those, on a device
+        self._waits = False  # whether anything among all those is on a device
         self._length = 0
         self._sum = 0.0
         self._count = 0.0
@@ -84,15 +87,21 @@ class HistoryBuffer:
         # The hottest path there is: totals are brought up to date when somebody asks,
         # many values at a time.
         if type(log_val) is not float and isinstance(log_val, Tensor):
-            # A copy: graphs captured on a device write their outputs in place.
-            on_host = log_val.is_cpu
-            log_val = log_val.item() if on_host else log_val.detach().clone()
+            if log_val.is_cpu:
+                log_val = log_val.item()
+            else:
+                # A copy: graphs captured on a device write their outputs in place.
+                log_val = log_val.detach().clone()
+                self._waits = True
         self._pending.append((log_val, count))
         if len(self._pending) >= _PENDING_LIMIT:
             self._make_room()
 
     def _make_room(self) -> None:
         """Take in what waits; what lies on a device is put together there, unread."""
+        if not self._waits:
+            self._settle()
+            return
         tensors = [value for value, _ in self._pending if isinstance(value, Tensor)]
         alike = len({(one.dtype, one.device) for one in tensors}) == 1
         whole = len(tensors) == len(self._pending)
@@ -108,6 +117,8 @@ class HistoryBuffer:
 
         For :func:`settle`, which reads those of many histories together.
         """
+        if not self._waits:
+            return []
         folded = [chunk for chunk, _ in self._folded]
         return [*folded, *(one for one, _ in self._pending if isinstance(one, Tensor))]
 
@@ -120,34 +131,35 @@ class HistoryBuffer:
         """
         if not self._pending and not self._folded:
             return
-        if fetched is None:
+        if fetched is None:  # first: what cannot be fetched stays
             fetched = iter(_fetch(self.waiting()))
         folded, self._folded = self._folded, []
         pending, self._pending = self._pending, []
-        for chunk, counts in folded:
-            self._take([next(fetched) for _ in range(chunk.numel())], counts)
-        values = [
-            next(fetched) if isinstance(value, Tensor) else value
-            for value, _ in pending
-        ]
-        self._take(values, [count for _, count in pending])
+        if self._waits:
+            self._waits = False
+            for chunk, counts in folded:
+                self._take([next(fetched) for _ in range(chunk.numel())], counts)
+            pending = [
+                (next(fetched) if isinstance(value, Tensor) else value, count)
+                for value, count in pending
+            ]
+        if pending:
+            self._take(*zip(*pending, strict=True))
 
     def _settle(self) -> None:
         if self._pending or self._folded:
             self.settle()
 
-    def _take(self, values: list[float], counts: list[float]) -> None:
-        # One by one: a sum is the same whenever it is asked for.
-        for value, count in zip(values, counts, strict=True):
-            self._values.append(value)
-            self._counts.append(count)
-            self._sum += value
-            self._count += count
-            # min() and max() take three times as long.
-            if value < self._min:  # noqa: PLR1730
-                self._min = value
-            if value > self._max:  # noqa: PLR1730
-                self._max = value
+    def _take(self, values: Sequence[float], counts: Sequence[float]) -> None:
+        self._values.extend(values)
+        self._counts.extend(counts)
+        # One by one from the left, which sum() does not promise: a sum is the same
+        # whenever it is asked for.
+        self._sum = reduce(operator.add, values, self._sum)
+        self._count = reduce(operator.add, counts, self._count)
+        # With ours in front: NaN is neither less nor greater, so it is never taken.
+        self._min = min(self._min, *values)
+        self._max = max(self._max, *values)
         self._length += len(values)
 
     def reserve(self, window: int) -> None:
@@ -159,8 +171,10 @@ class HistoryBuffer:
 
     def __len__(self) -> int:
         """Values added so far, kept or not."""
-        folded = sum(len(counts) for _, counts in self._folded)
-        return self._length + folded + len(self._pending)
+        waiting = len(self._pending)
+        if self._folded:
+            waiting += sum(len(counts) for _, counts in self._folded)
+        return self._length + waiting
 
     @property
     def data(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -252,8 +266,8 @@ class HistoryBuffer:
         return False
 
     @staticmethod
-    def _newest(items: deque[float], window: int | None) -> list[float]:
-        return list(islice(reversed(items), window))
+    def _newest(items: deque[float], window: int | None) -> Iterator[float]:
+        return islice(reversed(items), window)
 
     # -- saving -----------------------------------------------------------------
 
@@ -288,7 +302,7 @@ class HistoryBuffer:
         kept = max(state_dict["max_length"], self._values.maxlen or 1)
         self._values = deque(state_dict["values"].tolist(), maxlen=kept)
         self._counts = deque(state_dict["counts"].tolist(), maxlen=kept)
-        self._pending, self._folded = [], []
+        self._pending, self._folded, self._waits = [], [], False
         self._length = state_dict["length"]
         self._sum, self._count = state_dict["sum"], state_dict["count"]
         self._min, self._max = state_dict["min"], state_dict["max"]
@@ -296,13 +310,21 @@ class HistoryBuffer:
 
 def settle(histories: Iterable[HistoryBuffer]) -> None:
     """Take in what was added to each, with one transfer from each device."""
-    waiting = [(one, one.waiting()) for one in histories]
+    asked = []
+    for one in histories:
+        tensors = one.waiting()
+        if tensors:
+            asked.append((one, tensors))
+        else:
+            one.settle()
+    if not asked:
+        return
     by_device: dict[torch.device, list[Tensor]] = {}
-    for _, tensors in waiting:
+    for _, tensors in asked:
         for tensor in tensors:
             by_device.setdefault(tensor.device, []).append(tensor)
     fetched = {device: iter(_fetch(own)) for device, own in by_device.items()}
-    for history, tensors in waiting:
+    for history, tensors in asked:
         values = [
             next(fetched[one.device]) for one in tensors for _ in range(one.numel())
         ]

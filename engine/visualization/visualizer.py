@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Visualizer"]
 
 
+_NO_FENCE = nullcontext()  # keeps nothing, so all calls may share one
+
+
 @VISUALIZERS.register_module()
 class Visualizer:
     """Hands configs, graphs, pictures and scalars to each backend, in their order.
@@ -68,6 +71,7 @@ class Visualizer:
         self._backends: dict[str, BaseVisBackend] = {}
         self._health: dict[str, Health] = {}
         self._logger: RunLogger | None = None
+        self._draws_nothing = True  # each backend says so
         several: Sequence[Any] = (
             vis_backends if isinstance(vis_backends, (list, tuple)) else [vis_backends]
         )
@@ -337,8 +341,7 @@ class Visualizer:
 
     def _fence(self) -> AbstractContextManager[Any]:
         """Keeps the random generators in place, where a backend may draw from them."""
-        quiet = all(one.draws_nothing for one in self._backends.values())
-        return nullcontext() if quiet else fence()
+        return _NO_FENCE if self._draws_nothing else fence()
 
     def _add(self, index: int, backend: BaseVisBackend) -> None:
         kind = type(backend).__name__
@@ -357,4 +360,5 @@ class Visualizer:
             )
             raise ConfigError(msg)
         self._backends[kind] = backend
+        self._draws_nothing = self._draws_nothing and backend.draws_nothing
         self._health[kind] = Health()
