@@ -67,7 +67,8 @@ class HistoryBuffer:
         self._counts: deque[float] = deque(maxlen=max_length)
         self._pending: list[tuple[float | Tensor, float]] = []
         self._folded: list[tuple[Tensor, list[float]]] = []  # before those, on a device
-        self._waits = False  # whether anything among all those is on a device
+        self.on_device = False
+        """Whether something that was added lies on a device, unread."""
         self._length = 0
         self._sum = 0.0
         self._count = 0.0
@@ -92,21 +93,21 @@ class HistoryBuffer:
             else:
                 # A copy: graphs captured on a device write their outputs in place.
                 log_val = log_val.detach().clone()
-                self._waits = True
+                self.on_device = True
         self._pending.append((log_val, count))
         if len(self._pending) >= _PENDING_LIMIT:
             self._make_room()
 
     def _make_room(self) -> None:
         """Take in what waits; what lies on a device is put together there, unread."""
-        if not self._waits:
-            self._settle()
+        if not self.on_device:
+            self.settle()
             return
         tensors = [value for value, _ in self._pending if isinstance(value, Tensor)]
         alike = len({(one.dtype, one.device) for one in tensors}) == 1
         whole = len(tensors) == len(self._pending)
         if not alike or not whole or len(self._folded) >= _FOLDED_LIMIT:
-            self._settle()
+            self.settle()
             return
         counts = [count for _, count in self._pending]
         self._folded.append((torch.stack([one.reshape(()) for one in tensors]), counts))
@@ -117,8 +118,6 @@ class HistoryBuffer:
 
         For :func:`settle`, which reads those of many histories together.
         """
-        if not self._waits:
-            return []
         folded = [chunk for chunk, _ in self._folded]
         return [*folded, *(one for one, _ in self._pending if isinstance(one, Tensor))]
 
@@ -132,25 +131,19 @@ class HistoryBuffer:
         if not self._pending and not self._folded:
             return
         if fetched is None:  # first: what cannot be fetched stays
-            fetched = iter(_fetch(self.waiting()))
+            fetched = iter(_fetch(self.waiting())) if self.on_device else iter(())
         folded, self._folded = self._folded, []
         pending, self._pending = self._pending, []
-        if self._waits:
-            self._waits = False
-            for chunk, counts in folded:
-                self._take([next(fetched) for _ in range(chunk.numel())], counts)
+        if self.on_device:
+            self.on_device = False
             pending = [
-                (next(fetched) if isinstance(value, Tensor) else value, count)
-                for value, count in pending
+                *((next(fetched), count) for _, counts in folded for count in counts),
+                *(
+                    (next(fetched) if isinstance(value, Tensor) else value, count)
+                    for value, count in pending
+                ),
             ]
-        if pending:
-            self._take(*zip(*pending, strict=True))
-
-    def _settle(self) -> None:
-        if self._pending or self._folded:
-            self.settle()
-
-    def _take(self, values: Sequence[float], counts: Sequence[float]) -> None:
+        values, counts = zip(*pending, strict=True)
         self._values.extend(values)
         self._counts.extend(counts)
         # One by one from the left, which sum() does not promise: a sum is the same
@@ -165,7 +158,7 @@ class HistoryBuffer:
     def reserve(self, window: int) -> None:
         """Keep at least ``window`` values from now on."""
         if window > (self._values.maxlen or 0):
-            self._settle()
+            self.settle()
             self._values = deque(self._values, maxlen=window)
             self._counts = deque(self._counts, maxlen=window)
 
@@ -179,7 +172,7 @@ class HistoryBuffer:
     @property
     def data(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """The values and the counts that are kept, oldest first: two float arrays."""
-        self._settle()
+        self.settle()
         return np.asarray(self._values, float), np.asarray(self._counts, float)
 
     # -- statistics -------------------------------------------------------------
@@ -217,8 +210,8 @@ class HistoryBuffer:
         """Sum of values over sum of counts, of the newest ``window_size`` or of all."""
         if self._covers_all(window_size):
             return self._sum / self._count if self._count else math.nan
-        total = math.fsum(self._newest(self._values, window_size))
-        return total / math.fsum(self._newest(self._counts, window_size))
+        total = math.fsum(islice(reversed(self._values), window_size))
+        return total / math.fsum(islice(reversed(self._counts), window_size))
 
     def max(self, window_size: int | None = None) -> float:
         """Greatest value of the newest ``window_size`` or of all."""
@@ -238,7 +231,7 @@ class HistoryBuffer:
         Raises:
             ValueError: There is none yet.
         """
-        self._settle()
+        self.settle()
         if not self._values:
             message = "no value was added yet: there is no current one"
             raise ValueError(message)
@@ -249,7 +242,7 @@ class HistoryBuffer:
         if window is not None and window < 1:
             message = f"window_size={window}: give a whole number of at least 1"
             raise ValueError(message)
-        self._settle()
+        self.settle()
         if window is None or window >= self._length:
             if window is not None:
                 self.reserve(window)
@@ -273,7 +266,7 @@ class HistoryBuffer:
 
     def state_dict(self) -> dict[str, Any]:
         """Window and totals as plain data: its size does not grow with the run."""
-        self._settle()
+        self.settle()
         return {
             "format": 1,
             "values": torch.tensor(list(self._values), dtype=torch.float64),
@@ -302,21 +295,18 @@ class HistoryBuffer:
         kept = max(state_dict["max_length"], self._values.maxlen or 1)
         self._values = deque(state_dict["values"].tolist(), maxlen=kept)
         self._counts = deque(state_dict["counts"].tolist(), maxlen=kept)
-        self._pending, self._folded, self._waits = [], [], False
+        self._pending, self._folded, self.on_device = [], [], False
         self._length = state_dict["length"]
         self._sum, self._count = state_dict["sum"], state_dict["count"]
         self._min, self._max = state_dict["min"], state_dict["max"]
 
 
 def settle(histories: Iterable[HistoryBuffer]) -> None:
-    """Take in what was added to each, with one transfer from each device."""
-    asked = []
-    for one in histories:
-        tensors = one.waiting()
-        if tensors:
-            asked.append((one, tensors))
-        else:
-            one.settle()
+    """Read what was added and lies on a device, with one transfer from each.
+
+    What does not is taken in by whoever asks for it.
+    """
+    asked = [(one, one.waiting()) for one in histories if one.on_device]
     if not asked:
         return
     by_device: dict[torch.device, list[Tensor]] = {}
