@@ -7,8 +7,8 @@ import operator
 import warnings
 from collections import deque
 from functools import reduce
-from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from itertools import islice, repeat
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -65,7 +65,8 @@ class HistoryBuffer:
             raise ValueError(message)
         self._values: deque[float] = deque(maxlen=max_length)
         self._counts: deque[float] = deque(maxlen=max_length)
-        self._pending: list[tuple[float | Tensor, float]] = []
+        self._pending: list[float | Tensor] = []
+        self._pending_counts: list[float] | None = None  # of those; None: each is 1
         self._folded: list[tuple[Tensor, list[float]]] = []  # before those, on a device
         self.on_device = False
         """Whether something that was added lies on a device, unread."""
@@ -94,24 +95,32 @@ class HistoryBuffer:
                 # A copy: graphs captured on a device write their outputs in place.
                 log_val = log_val.detach().clone()
                 self.on_device = True
-        self._pending.append((log_val, count))
+        self._pending.append(log_val)
+        if count != 1 or self._pending_counts is not None:
+            self._note_count(count)
         if len(self._pending) >= _PENDING_LIMIT:
             self._make_room()
+
+    def _note_count(self, count: float) -> None:
+        """Note the count of the newest value, once not all of them are 1."""
+        if self._pending_counts is None:
+            self._pending_counts = [1] * (len(self._pending) - 1)
+        self._pending_counts.append(count)
 
     def _make_room(self) -> None:
         """Take in what waits; what lies on a device is put together there, unread."""
         if not self.on_device:
             self.settle()
             return
-        tensors = [value for value, _ in self._pending if isinstance(value, Tensor)]
+        tensors = [value for value in self._pending if isinstance(value, Tensor)]
         alike = len({(one.dtype, one.device) for one in tensors}) == 1
         whole = len(tensors) == len(self._pending)
         if not alike or not whole or len(self._folded) >= _FOLDED_LIMIT:
             self.settle()
             return
-        counts = [count for _, count in self._pending]
+        counts = self._pending_counts or [1] * len(tensors)
         self._folded.append((torch.stack([one.reshape(()) for one in tensors]), counts))
-        self._pending = []
+        self._pending, self._pending_counts = [], None
 
     def waiting(self) -> list[Tensor]:
         """What was added and lies on a device, unread: tensors of any shape, in order.
@@ -119,7 +128,7 @@ class HistoryBuffer:
         For :func:`settle`, which reads those of many histories together.
         """
         folded = [chunk for chunk, _ in self._folded]
-        return [*folded, *(one for one, _ in self._pending if isinstance(one, Tensor))]
+        return [*folded, *(one for one in self._pending if isinstance(one, Tensor))]
 
     def settle(self, fetched: Iterator[float] | None = None) -> None:
         """Take in what was added.
@@ -133,27 +142,33 @@ class HistoryBuffer:
         if fetched is None:  # first: what cannot be fetched stays
             fetched = iter(_fetch(self.waiting())) if self.on_device else iter(())
         folded, self._folded = self._folded, []
-        pending, self._pending = self._pending, []
+        values, self._pending = self._pending, []
+        counts, self._pending_counts = self._pending_counts, None
         if self.on_device:
             self.on_device = False
-            pending = [
-                *((next(fetched), count) for _, counts in folded for count in counts),
-                *(
-                    (next(fetched) if isinstance(value, Tensor) else value, count)
-                    for value, count in pending
-                ),
+            if folded:
+                before = [count for _, some in folded for count in some]
+                counts = [*before, *(counts or [1] * len(values))]
+                values = [*(next(fetched) for _ in before), *values]
+            values = [
+                next(fetched) if isinstance(one, Tensor) else one for one in values
             ]
-        values, counts = zip(*pending, strict=True)
-        self._values.extend(values)
-        self._counts.extend(counts)
+        numbers = cast("list[float]", values)
+        self._values.extend(numbers)
         # One by one from the left, which sum() does not promise: a sum is the same
         # whenever it is asked for.
-        self._sum = reduce(operator.add, values, self._sum)
-        self._count = reduce(operator.add, counts, self._count)
+        self._sum = reduce(operator.add, numbers, self._sum)
+        if counts is None and self._count.is_integer():  # then it is all the same
+            self._counts.extend(repeat(1, len(numbers)))
+            self._count += len(numbers)
+        else:
+            counts = counts or [1] * len(numbers)
+            self._counts.extend(counts)
+            self._count = reduce(operator.add, counts, self._count)
         # With ours in front: NaN is neither less nor greater, so it is never taken.
-        self._min = min(self._min, *values)
-        self._max = max(self._max, *values)
-        self._length += len(values)
+        self._min = min(self._min, *numbers)
+        self._max = max(self._max, *numbers)
+        self._length += len(numbers)
 
     def reserve(self, window: int) -> None:
         """Keep at least ``window`` values from now on."""
@@ -295,7 +310,8 @@ class HistoryBuffer:
         kept = max(state_dict["max_length"], self._values.maxlen or 1)
         self._values = deque(state_dict["values"].tolist(), maxlen=kept)
         self._counts = deque(state_dict["counts"].tolist(), maxlen=kept)
-        self._pending, self._folded, self.on_device = [], [], False
+        self._pending, self._pending_counts = [], None
+        self._folded, self.on_device = [], False
         self._length = state_dict["length"]
         self._sum, self._count = state_dict["sum"], state_dict["count"]
         self._min, self._max = state_dict["min"], state_dict["max"]
