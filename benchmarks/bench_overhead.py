@@ -20,7 +20,7 @@ import sys
 import tempfile
 from itertools import repeat
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ import torch
 from attrs import evolve, field, frozen
 from ignite.engine import Engine
 from ignite.engine import Events as IgniteEvents
+from by_hand import by_hand
 from lanes import (
     BARE,
     CLOCKS,
@@ -57,6 +58,7 @@ LEDGER = "Runner, default hooks and LedgerHook"
 RUNNER, AT_MILLION = "Runner, default hooks", "Runner at iteration 10**6"
 TRAINER, IGNITE = "TrainEngine, no handlers", "Ignite, no handlers"
 RECORD = "LedgerHook, 1 record"
+HAND = "the same lines by hand"
 PEER = "MMEngine's Runner"
 # What the Runner's hooks record; checked after each run that stands at 10**6.
 SCALARS = ("train/lr", "train/data_time", "train/loss", "train/time")
@@ -99,7 +101,8 @@ class Budget:
         """A line of a table."""
         found = "-" if self.measured is None else f"{self.measured:.3f}"
         limit = f"<= {self.limit:g} {self.unit}"
-        spread = "" if self.spread is None else "({:.3f} .. {:.3f})".format(*self.spread)
+        low, high = self.spread or (None, None)
+        spread = "" if low is None else f"({low:.3f} .. {high:.3f})"
         return f"  {self.what:<58}{found:>9}  {limit:<12}{self.verdict:<14}{spread}"
 
     def plain(self) -> dict[str, Any]:
@@ -235,6 +238,7 @@ def measure_iterations(
         "TrainEngine, optimizer tracked": train_engine(scenario, folder, track=True),
         RUNNER: runner(scenario, folder),
         LEDGER: runner(scenario, folder, ledger=True),
+        HAND: by_hand(scenario, folder / "by_hand"),
     }
     if scenario == "noop":  # where nothing hides the difference
         # Longer turns, fewer of them: MMEngine slows down with iterations done.
@@ -335,15 +339,18 @@ def ledger_record(folder: Path) -> Callable[[], object]:
 
 
 def time_calls(call: Callable[[], object], count: int) -> float:
-    """Nanoseconds of one call."""
-    began = perf_counter()
+    """Nanoseconds of one call, of this thread's time on the processor."""
+    began = thread_time()
     for _ in repeat(None, count):
         call()
-    return (perf_counter() - began) / count * 1e9
+    return (thread_time() - began) / count * 1e9
 
 
 def measure_imports(sizes: Sizes) -> dict[str, float]:
-    """Median seconds of fresh Pythons, less one that imports nothing."""
+    """Median seconds of fresh Pythons, less one that imports nothing.
+
+    Of their time on the processor: on a busy machine a second is no measure.
+    """
     programs = {
         "nothing": "pass",
         "torch, ignite": "import torch, ignite",
@@ -353,12 +360,18 @@ def measure_imports(sizes: Sizes) -> dict[str, float]:
     found: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(sizes.imports):
         for name, program in programs.items():
-            began = perf_counter()
+            began = children_seconds()
             subprocess.run([sys.executable, "-c", program], check=True)
-            found[name].append(perf_counter() - began)
+            found[name].append(children_seconds() - began)
     medians = {name: statistics.median(values) for name, values in found.items()}
     nothing_at_all = medians.pop("nothing")
     return {name: value - nothing_at_all for name, value in medians.items()}
+
+
+def children_seconds() -> float:
+    """What processes that have ended took on the processor."""
+    taken = os.times()
+    return taken.children_user + taken.children_system
 
 
 def help_imports_torch() -> bool:
@@ -476,7 +489,7 @@ def main() -> None:
         "--clock",
         choices=CLOCKS,
         default="cpu",
-        help="what iterations are timed by: the thread's time on the processor, or wall",
+        help="what times iterations: the thread's time on the processor, or wall",
     )
     options = parser.parse_args()
     sizes = QUICK if options.quick else FULL

@@ -96,9 +96,9 @@ def by_hand(scenario: str, folder: Path) -> Contender:
         rates, times, waits, losses = histories.values()
         facts: dict[str, float] = {}
         data_seconds = step_seconds = 0.0
-        done = samples = 0
+        samples = 0
         began = last = perf_counter()
-        for batch in make_data(scenario, iterations):
+        for done, batch in enumerate(make_data(scenario, iterations), start=1):
             waited = perf_counter() - last
             waits.new.append(waited)
             data_seconds += waited
@@ -106,7 +106,6 @@ def by_hand(scenario: str, folder: Path) -> Contender:
             output = step(batch)
             for value in output.values():
                 losses.new.append(value.item())
-            done += 1
             samples += len(batch[0])
             now = perf_counter()
             times.new.append(now - last)

@@ -318,7 +318,7 @@ def ratio(above: Row, below: Row) -> tuple[float, float, float]:
         rounds, with repeats (bootstrap).
     """
     pairs = list(zip(above.shares or (), below.shares or (), strict=True))
-    generator = random.Random(0)  # noqa: S311 - no secret
+    generator = random.Random(0)
     drawn = []
     for _ in range(1_000):
         some = generator.choices(pairs, k=len(pairs))

@@ -8,7 +8,7 @@ import warnings
 from collections import deque
 from functools import reduce
 from itertools import islice, repeat
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -139,12 +139,12 @@ class HistoryBuffer:
         """
         if not self._pending and not self._folded:
             return
-        if fetched is None:  # first: what cannot be fetched stays
-            fetched = iter(_fetch(self.waiting())) if self.on_device else iter(())
+        if fetched is None and self.on_device:  # first: what cannot be fetched stays
+            fetched = iter(_fetch(self.waiting()))
         folded, self._folded = self._folded, []
         values, self._pending = self._pending, []
         counts, self._pending_counts = self._pending_counts, None
-        if self.on_device:
+        if fetched is not None and self.on_device:
             self.on_device = False
             if folded:
                 before = [count for _, some in folded for count in some]
@@ -153,7 +153,7 @@ class HistoryBuffer:
             values = [
                 next(fetched) if isinstance(one, Tensor) else one for one in values
             ]
-        numbers = cast("list[float]", values)
+        numbers: list[float] = values  # type: ignore[assignment]  # no tensor is left
         self._values.extend(numbers)
         # One by one from the left, which sum() does not promise: a sum is the same
         # whenever it is asked for.
@@ -223,7 +223,14 @@ class HistoryBuffer:
 
     def mean(self, window_size: int | None = None) -> float:
         """Sum of values over sum of counts, of the newest ``window_size`` or of all."""
-        if self._covers_all(window_size):
+        self.settle()
+        # Nearly always the window is a part of what is kept: quickly told.
+        part = (
+            window_size is not None
+            and 0 < window_size < self._length
+            and window_size <= len(self._values)
+        )
+        if not part and self._covers_all(window_size):
             return self._sum / self._count if self._count else math.nan
         total = math.fsum(islice(reversed(self._values), window_size))
         return total / math.fsum(islice(reversed(self._counts), window_size))
