@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any
 import ignite
 import torch
 from attrs import evolve, field, frozen
+from by_hand import by_hand
 from ignite.engine import Engine
 from ignite.engine import Events as IgniteEvents
-from by_hand import by_hand
 from lanes import (
     BARE,
     CLOCKS,
