@@ -242,11 +242,12 @@ class Visualizer:
         One that cannot say, since it fails, is left out: it goes on as it stands.
         """
         states = {}
-        for name, one in self._backends.items():
-            try:
-                states[name] = one.state_dict()
-            except Exception as error:  # noqa: BLE001 - told, or raised again
-                self._failed(name, "state_dict", None, error)
+        with self._fence():
+            for name, one in self._backends.items():
+                try:
+                    states[name] = one.state_dict()
+                except Exception as error:  # noqa: BLE001 - told, or raised again
+                    self._failed(name, "state_dict", None, error)
         return states
 
     def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
@@ -257,9 +258,10 @@ class Visualizer:
         """
         if not is_main_process():  # it would cut what the main process writes by now
             return
-        for name, one in self._backends.items():
-            if name in state_dict:
-                one.load_state_dict(state_dict[name])
+        with self._fence():
+            for name, one in self._backends.items():
+                if name in state_dict:
+                    one.load_state_dict(state_dict[name])
 
     def close(self) -> None:
         """Close each backend, also if one of them fails."""
