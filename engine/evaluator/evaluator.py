@@ -99,8 +99,8 @@ class Evaluator:
                 metric.process(data_batch, samples)
             except Exception as error:
                 error.add_note(
-                    f"in metrics[{index}] ({_label(metric)}).process; its data_samples: "
-                    f"{_outline(samples)}{_advice(metric)}"
+                    f"in metrics[{index}] ({_label(metric)}).process; "
+                    f"its data_samples: {_outline(samples)}{_advice(metric)}"
                 )
                 raise
 
