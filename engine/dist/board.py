@@ -1,13 +1,13 @@
 """Where ranks leave word for each other when their group is broken.
 
-A rank that fails closes its connections, and the others' collectives end with "Connection
-closed by peer", which names nobody. So each rank has a second way to the store that the
-group met in: a rank that fails leaves there what happened, and one whose collective
+A rank that fails closes its connections, and the others' collectives end with
+"Connection closed by peer", which names nobody. So each rank has a second way to where
+the group met: a rank that fails leaves there what happened, and one whose collective
 breaks reads it. Where nobody left word, those that live sign, and who did not is named.
 
-The store is torchrun's where that started the ranks; a file where ``--nproc`` did, which
-also notes there how each rank ended; else rank 0's: then, if the store cannot be reached,
-rank 0 is gone.
+That place is torchrun's store where that started the ranks; a file where ``--nproc``
+did, which also notes there who was killed; else rank 0's store: then, if that cannot be
+reached, rank 0 is gone.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from attrs import define, field, frozen
 from torch import distributed
+from torch.distributed.distributed_c10d import Store
 
 from engine.dist.context import get_default_group
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
-    from torch.distributed.distributed_c10d import Store
 
     from engine.dist.place import Place
 
@@ -274,8 +274,8 @@ def _no_meeting(place: Place, error: Exception) -> str:
     if "EADDRINUSE" in str(error) or "address already in use" in str(error):
         return (
             f"MASTER_PORT={place.port}: another program on {host} uses this port, on "
-            "which rank 0 lets the others meet. Set MASTER_PORT to a free one, the same "
-            "for all ranks"
+            "which rank 0 lets the others meet. Set MASTER_PORT to a free one, the "
+            "same for all ranks"
         )
     first = str(error).partition("\n")[0]
     return (

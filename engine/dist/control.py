@@ -1,7 +1,7 @@
 """What the ranks of a run tell each other beside their work.
 
-It goes over a gloo group of its own: the device is neither waited for nor used, and what
-is said never gets between the reductions of gradients.
+It goes over a gloo group of its own: the device is neither waited for nor used, and
+what is said never gets between the reductions of gradients.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
 
-__all__ = ["Exchange", "any_rank", "control_group", "gather_on_all", "gather_on_main", "on_main"]
+__all__ = [
+    "Exchange",
+    "any_rank",
+    "control_group",
+    "gather_on_all",
+    "gather_on_main",
+    "on_main",
+]
 
 T = TypeVar("T")
 

@@ -53,8 +53,8 @@ def init_dist(
 
     Args:
         launcher: ``"pytorch"`` (torchrun), ``"slurm"`` (srun) or ``"mpi"`` (mpirun).
-        backend: ``"nccl"`` for GPUs, ``"gloo"``, or ``"mpi"`` where torch was built with
-            it; ``None``: nccl where there are GPUs, else gloo.
+        backend: ``"nccl"`` for GPUs, ``"gloo"``, or ``"mpi"`` where torch was built
+            with it; ``None``: nccl where there are GPUs, else gloo.
         init_backend: ``"torch"``, the only one.
         kwargs: ``timeout`` of a collective, in seconds or as a ``timedelta``, and what
             else ``torch.distributed.init_process_group`` takes.
@@ -65,7 +65,7 @@ def init_dist(
         StateError: This process is in a group already.
     """
     if places.check_launcher(launcher) == "none":
-        message = "init_dist('none'): give pytorch, slurm or mpi; one process needs none"
+        message = "init_dist('none'): give pytorch, slurm or mpi, or do not call it"
         raise ConfigError(message)
     if init_backend != "torch":
         message = f"init_dist(): init_backend={init_backend!r}: give 'torch'"
@@ -150,9 +150,9 @@ def _check_backend(backend: str | None, place: Place) -> str:
     host = socket.gethostname()
     if not gpus:
         message = (
-            f"backend='nccl' needs a GPU for each rank, and rank {place.rank} on {host} "
-            "sees none. On CPUs use gloo: env_cfg.dist_cfg.backend='gloo', or leave it "
-            "out"
+            f"backend='nccl' needs a GPU for each rank, and rank {place.rank} on "
+            f"{host} sees none. On CPUs use gloo: env_cfg.dist_cfg.backend='gloo', or "
+            "leave it out"
         )
         raise ConfigError(message)
     # A launcher that gives each rank its own GPU shows it no other.
@@ -170,7 +170,7 @@ def _check_backend(backend: str | None, place: Place) -> str:
 
 @contextmanager
 def _without_slurm() -> Iterator[None]:
-    """Hide a Slurm job from Ignite, which would take the rank on the machine from it."""
+    """Hide a Slurm job from Ignite, which would take the local rank from it."""
     job = os.environ.pop("SLURM_JOB_ID", None)
     try:
         yield

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.dataset import count_samples
 from engine.errors import check_switch
 from engine.loops.base_loop import BaseLoop, turns_itself
+from engine.loops.eval_size import padded_size, samples_on_all_ranks
 from engine.optim import autocast
 from engine.registry import LOOPS
 
@@ -80,12 +81,12 @@ class _EvalLoop(BaseLoop):
         if self.batch_limit is not None:
             size = 0
         if hasattr(self.evaluator, "expect"):
-            self.evaluator.expect(size or None)
+            self.evaluator.expect(padded_size(self.dataloader, size or None))
         seen = 0
         for index, batch in enumerate(self.dataloader):
             self.run_iter(index, batch)
             seen += count_samples(batch)
-        size = size or seen
+        size = size or samples_on_all_ranks(seen)
         metrics: dict[str, Any] = dict(self.evaluator.evaluate(size))
         call(f"after_{mode}_epoch", metrics=metrics)
         call(f"after_{mode}")

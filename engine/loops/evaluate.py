@@ -17,7 +17,6 @@ from engine.dataset import (
     SampleRandomness,
     check_sample_randomness,
     count_samples,
-    data_length,
     signals_left,
 )
 from engine.dist import gather_on_all, get_world_size
@@ -28,6 +27,13 @@ from engine.loops.context import EngineContext
 from engine.loops.council import Rounds
 from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.eval_data import EvalData
+from engine.loops.eval_size import (
+    length_of,
+    padded_size,
+    refuse_empty,
+    samples_of,
+    samples_on_all_ranks,
+)
 from engine.loops.inside import PART, Gathered, put_back, read_place, why_not
 from engine.loops.loop import EventEngine
 from engine.loops.rewind import Rewind
@@ -238,7 +244,7 @@ class EvalEngine(Driven, EventEngine):
         drive: Callable[[DrivenData], Any] | None,
     ) -> None:
         state = self.run_state
-        length = _length(data, epoch_length)
+        length = length_of(data, epoch_length)
         self._check_same_length(length)
         state.move(_PHASES[self.mode])
         self._done = self._samples = 0
@@ -264,7 +270,7 @@ class EvalEngine(Driven, EventEngine):
         finally:
             self.context.outer_randomness = None
         if self._done == 0 and drive is None:
-            _refuse_empty(data)
+            refuse_empty(data)
         state.move(outer)
 
     def _open(self, data: Iterable[Any], length: int | None, *, goes_on: bool) -> None:
@@ -399,9 +405,9 @@ class EvalEngine(Driven, EventEngine):
     def _setup_dataloader_iter(self) -> None:
         # Ignite's loop calls this when the handlers of the begin have run.
         assert self._data is not None
-        expect = getattr(self.evaluator, "expect", None)
+        data, expect = self.state.dataloader, getattr(self.evaluator, "expect", None)
         if expect is not None:
-            expect(self._dataset_size())
+            expect(padded_size(data, self._dataset_size()))
         number = self.run_state.iteration
         place, self._place_to_go_on = self._place_to_go_on, None
         if place is None:
@@ -488,7 +494,7 @@ class EvalEngine(Driven, EventEngine):
     def _restart_data(self) -> None:
         data = self.state.dataloader
         if self._done == 0:
-            _refuse_empty(data)
+            refuse_empty(data)
         message = (
             f"{type(data).__name__} ended after {self._done} of "
             f"{self.state.epoch_length} batches: an evaluation is one pass. Give data "
@@ -520,7 +526,7 @@ class EvalEngine(Driven, EventEngine):
 
     def _on_epoch_completed(self) -> None:
         if self._done == 0:
-            _refuse_empty(self.state.dataloader)
+            refuse_empty(self.state.dataloader)
         self._wait_for_ranks()
         if self.evaluator is not None:
             self.state.metrics.update(self.evaluator.evaluate(self._size()))
@@ -529,15 +535,10 @@ class EvalEngine(Driven, EventEngine):
     def _size(self) -> int:
         """Samples that were evaluated; padded ones left out."""
         size = self._dataset_size()
-        return self._samples if size is None else size
+        return samples_on_all_ranks(self._samples) if size is None else size
 
     def _dataset_size(self) -> int | None:
-        """Samples in the dataset; ``None`` if not all of it is evaluated."""
-        dataset = getattr(self.state.dataloader, "dataset", None)
-        complete = self.state.epoch_length == _length(self.state.dataloader, None)
-        if complete and hasattr(dataset, "__len__"):
-            return len(dataset)  # type: ignore[arg-type]  # asked just now
-        return None
+        return samples_of(self.state.dataloader, self.state.epoch_length)
 
 
 @frozen
@@ -549,33 +550,6 @@ class _Whole:
 
     def __iter__(self) -> Iterator[Any]:
         return self.data.begin(self.number)[0]
-
-
-def _length(data: Any, epoch_length: int | None) -> int | None:
-    length = data_length(data)
-    if length == 0:
-        _refuse_empty(data)
-    if epoch_length is None:
-        return length
-    return epoch_length if length is None else min(epoch_length, length)
-
-
-def check_has_batches(data: Any) -> None:
-    """Refuse data that has a length, and that is 0.
-
-    Raises:
-        DataError: It is.
-    """
-    _length(data, None)
-
-
-def _refuse_empty(data: Any) -> None:
-    dataset = getattr(data, "dataset", data)
-    message = (
-        f"{type(data).__name__} over {type(dataset).__name__} gives no batch: an "
-        "evaluation needs at least one"
-    )
-    raise DataError(message)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from engine.dist import get_rank, get_world_size
 from engine.errors import EngineError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
-from engine.loops.evaluate import check_has_batches
+from engine.loops.eval_size import check_has_batches
 from engine.loops.feed import Feed
 from engine.loops.going_back import GoingBackEngine
 from engine.loops.interval import ValidationPlan

@@ -54,7 +54,7 @@ def killed(words: tuple[str, ...], folder: Path, after: str) -> None:
 def test_killed_ranks_go_on_bit_equal(
     tmp_path: Path, example: str, options: tuple[str, ...], after: str
 ) -> None:
-    """As two ranks that nobody killed: weights, optimizer, metrics, each rank's state."""
+    """As two ranks that nobody killed: weights, metrics, each rank's own state."""
 
     def words(work_dir: str, *more: str) -> tuple[str, ...]:
         command = ("-m", "engine", "train", str(EXAMPLES / example), "--nproc", "2")

@@ -149,8 +149,7 @@ def test_torchrun_restarts_a_run_that_goes_on(whole: Path, tmp_path: Path) -> No
         tmp_path,
         *TORCHRUN,
         *("--nproc-per-node", 2, "--max-restarts", 1, "--master-port", free_port()),
-        *TRAIN,
-        *("--launcher", "pytorch"),
+        *TRAIN,  # torchrun tells that it started it: --launcher may be left out
         BREAK="kill_once 1 5",
         OMP_NUM_THREADS="1",
     )
