@@ -1,11 +1,11 @@
 """What does a save under FSDP2 cost: training's wait, and time until it is durable?
 
 Two ranks hold a model and its Adam state of a given size, each its part. What a save
-in the background blocks training for is compared with one copy of the same tensors into
-buffers that are there already, and with ``torch.distributed.checkpoint.async_save``; the
-time until all is durable with ``torch.distributed.checkpoint.save``. They take turns, so
-that what else the machine does falls on all of them. A round's time is that of the slower
-rank.
+in the background blocks training for is compared with one copy of the same tensors
+into buffers that are there already, and with torch's ``async_save``; the time until
+all is durable with ``save`` of ``torch.distributed.checkpoint``. They take turns, so
+that what else the machine does falls on all of them. A round's time is that of the
+slower rank.
 """
 
 from __future__ import annotations

@@ -85,8 +85,10 @@ def test_a_resumed_run_is_bit_equal(
 
 def _stopped(folder: str) -> list[str]:
     """A signal to one rank: all save their pieces, and go on from there."""
-    settings = {"train_cfg": {"by_epoch": False, "max_iters": 8}}
-    settings["default_hooks"] = {"checkpoint": None}
+    settings: dict[str, Any] = {
+        "train_cfg": {"by_epoch": False, "max_iters": 8},
+        "default_hooks": {"checkpoint": None},
+    }
     _, whole = _trained(f"{folder}/whole", **settings)
     runner = make_runner(f"{folder}/stopped", strategy=BLOCKS, **settings)
 
