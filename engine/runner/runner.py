@@ -704,7 +704,7 @@ class Runner(RunnerBuilders):
         if self._load_from is not None:
             self.load_checkpoint(self._load_from)
         elif self._resume:
-            found = Store(self.work_dir).newest_good()
+            found = Store(self.work_dir).newest_good(layout=self.strategy.layout)
             if found is not None:
                 self.load_checkpoint(found[0])
         self._has_weights = True
