@@ -44,6 +44,7 @@ from engine.dist.control import (
     gather_on_all,
     gather_on_main,
     on_main,
+    sum_over_ranks,
 )
 
 __all__ = [
@@ -83,5 +84,6 @@ __all__ = [
     "is_main_process",
     "master_only",
     "on_main",
+    "sum_over_ranks",
     "sync_random_seed",
 ]
