@@ -25,13 +25,15 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from attrs import define, field, frozen
 from torch import distributed
-from torch.distributed.distributed_c10d import Store
 
 from engine.dist.context import get_default_group
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch.distributed import ProcessGroup
+    from torch.distributed.distributed_c10d import Store
 
     from engine.dist.place import Place
 
@@ -77,6 +79,46 @@ class Report:
     killed: bool = False
 
 
+class _Way:
+    """A way to a store: once that is gone, it is not tried again, for torch would warn.
+
+    Args:
+        store: The store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._gone: RuntimeError | None = None
+
+    def add(self, key: str, amount: int) -> int:
+        """Count, and tell the sum."""
+        found: int = self._ask(self._store.add, key, amount)
+        return found
+
+    def set(self, key: str, value: str) -> None:
+        """Leave a value."""
+        self._ask(self._store.set, key, value)
+
+    def get(self, key: str) -> bytes:
+        """A value that is there."""
+        found: bytes = self._ask(self._store.get, key)
+        return found
+
+    def check(self, keys: list[str]) -> bool:
+        """Whether all these are there."""
+        found: bool = self._ask(self._store.check, keys)
+        return found
+
+    def _ask(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        if self._gone is not None:
+            raise self._gone
+        try:
+            return method(*arguments)
+        except RuntimeError as error:
+            self._gone = error
+            raise
+
+
 @define(eq=False, kw_only=True)
 class Board:
     """The board of one run, as one of its ranks sees it.
@@ -90,7 +132,7 @@ class Board:
         ends: A file in which a launcher notes ranks that a signal ended.
     """
 
-    store: Store
+    store: _Way = field(converter=_Way)
     rank: int
     world_size: int
     host: str = field(factory=socket.gethostname)
