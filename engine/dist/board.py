@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -287,18 +288,39 @@ def meet(place: Place, timeout: timedelta) -> Store:
     Raises:
         ConfigError: As :func:`open_board`.
     """
+    hosts = place.rank == 0 and not _agent_has_store()
+    if hosts:
+        _allow_connections(place.world_size)
     try:
         return distributed.TCPStore(  # type: ignore[attr-defined]  # documented
             place.address,
             place.port,
             place.world_size,
-            is_master=place.rank == 0 and not _agent_has_store(),
+            is_master=hosts,
             timeout=timeout,
             wait_for_workers=False,
             multi_tenant=True,  # a process may come here more than once
         )
     except (RuntimeError, OSError) as error:
         raise ConfigError(_no_meeting(place, error)) from error
+
+
+def _allow_connections(world_size: int) -> None:
+    """Let this process have as many files open as all ranks come with.
+
+    Each has a way to the group's store and one to the board, and gloo adds one for each
+    pair of ranks and each group.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    wanted = 4 * world_size + 1024
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _agent_has_store() -> bool:
