@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from engine.checkpoint.loader import CheckpointLoader
-from engine.checkpoint.pieces import is_sharded, laid_as
+from engine.checkpoint.pieces import MeshLayout, is_sharded, laid_as
 from engine.errors import CheckpointDamagedError, CheckpointError, a_type
 from engine.model import is_model_wrapper
 
@@ -55,7 +55,10 @@ def load_checkpoint(
         CheckpointDamagedError: It cannot be read, or holds no weights.
         CheckpointError: The weights do not fit the model.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
+    cut: Any = next(filter(is_sharded, model.parameters()), None)
+    # Each rank reads its own pieces, if the file is in pieces too.
+    layout = None if cut is None else MeshLayout(cut.device_mesh)
+    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location, layout=layout)
     weights = find_weights(checkpoint, os.fspath(filename))
     for pattern, replacement in revise_keys:
         weights = {

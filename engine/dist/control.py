@@ -13,7 +13,7 @@ import torch
 from torch import distributed
 
 from engine.dist.context import get_rank, get_world_size
-from engine.errors import RankFailedError
+from engine.errors import EngineError, RankFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +26,7 @@ __all__ = [
     "gather_on_all",
     "gather_on_main",
     "on_main",
+    "sum_over_ranks",
 ]
 
 T = TypeVar("T")
@@ -70,8 +71,9 @@ def on_main(function: Callable[[], T]) -> T:
         function: Its result is pickled for the others.
 
     Raises:
-        RankFailedError: On the other ranks, if it raised on rank 0, where that error is
-            raised.
+        EngineError: The function raised it, on rank 0; it is raised on all ranks.
+        RankFailedError: On the other ranks, if it raised another error on rank 0, where
+            that is raised.
     """
     group = control_group()
     if group is None:
@@ -81,10 +83,13 @@ def on_main(function: Callable[[], T]) -> T:
         try:
             told[1] = function()
         except BaseException as error:
-            told[0] = f"{type(error).__name__}: {error}"
+            ours = isinstance(error, EngineError)
+            told[0] = error if ours else f"{type(error).__name__}: {error}"
             distributed.broadcast_object_list(told, src=0, group=group)
             raise
     distributed.broadcast_object_list(told, src=0, group=group)
+    if isinstance(told[0], EngineError):
+        raise told[0]
     if told[0] is not None:
         failure = RankFailedError(f"rank 0 failed: {told[0]}")
         failure.ranks, failure.told = (0,), True
@@ -136,6 +141,21 @@ def any_rank(flags: torch.Tensor) -> torch.Tensor:
     found = flags.to("cpu", torch.uint8)
     distributed.all_reduce(found, distributed.ReduceOp.MAX, group=group)
     return found.bool()
+
+
+def sum_over_ranks(numbers: Sequence[int]) -> list[int]:
+    """Sums over all ranks, which wait for each other.
+
+    Args:
+        numbers: This rank's; as many on all.
+    """
+    group = control_group()
+    if group is None:
+        return list(numbers)
+    sums = torch.tensor(numbers, dtype=torch.int64)
+    distributed.all_reduce(sums, group=group)
+    found: list[int] = sums.tolist()
+    return found
 
 
 class Exchange:

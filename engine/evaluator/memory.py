@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from engine.errors import SerializationError, a_type
+from engine.state.same import Same, writes_of
 
 if TYPE_CHECKING:
     from engine.typing import Plain
@@ -125,28 +126,9 @@ def digests(obj: object, leave_out: frozenset[str]) -> dict[str, Any]:
         if name not in leave_out:
             try:
                 found[name] = _digest(value, _Budget())
-            except _OpaqueError:
+            except (_OpaqueError, RecursionError):  # a circle, say
                 found[name] = None
     return found
-
-
-class _Same:
-    """An object, to be told from others; keeping it keeps its identity from another."""
-
-    def __init__(self, held: object, version: object = None) -> None:
-        self.held = held
-        self.version = version
-
-    def __eq__(self, other: object) -> bool:
-        """Whether it is that object, and was not written to in between."""
-        return (
-            isinstance(other, _Same)
-            and self.held is other.held
-            and self.version == other.version
-        )
-
-    def __hash__(self) -> int:
-        return id(self.held)
 
 
 class _OpaqueError(Exception):
@@ -171,9 +153,7 @@ def _digest(value: Any, budget: _Budget) -> Any:
     if kind in _SCALARS:
         return kind, repr(value)  # NaN differs from itself, 0.0 from -0.0 does not
     if isinstance(value, torch.Tensor):
-        # Whether it was written to or is another one: its values are on a device.
-        written = (value.data_ptr(), value._version)  # noqa: SLF001 - counts writes in place
-        return _Same(value, written)
+        return _tensor(value)
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc":
         budget.spend(value.nbytes // 64)
         hashed = hashlib.blake2b(value.tobytes(), digest_size=16).hexdigest()
@@ -181,9 +161,9 @@ def _digest(value: Any, budget: _Budget) -> Any:
     if isinstance(value, partial):
         return _digest([value.func, value.args, value.keywords], budget)
     if isinstance(value, _FIXED):
-        return _Same(value)
+        return Same(value)
     if isinstance(value, torch.nn.Module):  # a loss, a network to compare by
-        return _Same(value), _digest(dict(vars(value)), budget)
+        return Same(value), _digest(dict(vars(value)), budget)
     if kind in (list, tuple):
         budget.spend(len(value))
         return kind, tuple(_digest(one, budget) for one in value)
@@ -195,3 +175,11 @@ def _digest(value: Any, budget: _Budget) -> Any:
         pairs = value.items()
         return kind, tuple((_digest(k, budget), _digest(v, budget)) for k, v in pairs)
     raise _OpaqueError
+
+
+def _tensor(value: torch.Tensor) -> Same:
+    """Whether it was written to or is another one: its values are on a device."""
+    writes = writes_of(value)
+    if writes is None:
+        raise _OpaqueError
+    return Same(value, writes)

@@ -16,20 +16,25 @@ from engine.dataset import (
     SampleRandomness,
     check_sample_randomness,
     count_samples,
-    data_length,
     signals_left,
 )
-from engine.dist import get_world_size
+from engine.dist import get_world_size, sum_over_ranks
 from engine.errors import DataError, MetricError, StateError, a_type
 from engine.events import Priority
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
-from engine.loops.council import Rounds
 from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.eval_data import EvalData
+from engine.loops.eval_size import (
+    length_of,
+    padded_size,
+    refuse_empty,
+    samples_of,
+)
 from engine.loops.inside import PART, Gathered, put_back, read_place, why_not
 from engine.loops.loop import EventEngine
 from engine.loops.rewind import Rewind
+from engine.loops.rounds import Rounds
 from engine.loops.stops import Halt, Stops
 from engine.state import (
     Exactness,
@@ -237,12 +242,11 @@ class EvalEngine(Driven, EventEngine):
         drive: Callable[[DrivenData], Any] | None,
     ) -> None:
         state = self.run_state
-        length = _length(data, epoch_length)
+        length = length_of(data, epoch_length)
         state.move(_PHASES[self.mode])
         self._done = self._samples = 0
         self.state.metrics = {}
-        several = get_world_size() > 1
-        self._rounds = Rounds(self.context.stops) if several else None
+        self._rounds = self._convene()
         if self.evaluator is not None:
             self.evaluator.reset()
         nested = outer is Phase.TRAINING
@@ -261,9 +265,18 @@ class EvalEngine(Driven, EventEngine):
             raise
         finally:
             self.context.outer_randomness = None
-        if self._done == 0 and drive is None:
-            _refuse_empty(data)
+        if self._done == 0 and drive is None and self._rounds is None:
+            refuse_empty(data)
         state.move(outer)
+
+    def _convene(self) -> Rounds | None:
+        """With several ranks: what lets them end together."""
+        if get_world_size() == 1:
+            return None
+        parameters = () if self.model is None else self.model.parameters()
+        # Not by their class: importing torch's takes as long as all of ours.
+        together = any(hasattr(one, "device_mesh") for one in parameters)
+        return Rounds(self.context.stops, together=together)
 
     def _open(self, data: Iterable[Any], length: int | None, *, goes_on: bool) -> None:
         """Get the data ready, and find out whether a validation was left in it."""
@@ -310,12 +323,14 @@ class EvalEngine(Driven, EventEngine):
             seed_everything(
                 derive_seed(state.seed, state.iteration, _STREAMS[self.mode])
             )
-            Clock(state).set_evaluation(self, length)
+            # None for a rank without a batch: Ignite takes 0 for done, with its end.
+            Clock(state).set_evaluation(self, length or None)
             self.state.dataloader = data
             if drive is None:
                 self._turn()
             else:
                 self._let(drive, data, length)
+            self._wait_for_ranks()  # if it was ended before
 
     def _let(
         self, drive: Callable[[DrivenData], Any], data: Any, length: int | None
@@ -325,7 +340,8 @@ class EvalEngine(Driven, EventEngine):
         self.should_terminate = False
         self.driving = True
         try:
-            feed = _Whole(self._data, self.run_state.iteration)
+            # Before the loop computes metrics, which takes all ranks.
+            feed = _Whole(self._data, self.run_state.iteration, self._wait_for_ranks)
             metrics = drive(DrivenData(feed, data, ends=lambda: self._ends(length)))
         except Leave:
             metrics = None
@@ -335,9 +351,12 @@ class EvalEngine(Driven, EventEngine):
             self.state.metrics = dict(metrics)
 
     def _ends(self, length: int | None) -> bool:
-        return bool(self.should_terminate) or (
+        ends = bool(self.should_terminate) or (
             length is not None and self._done >= length
         )
+        if ends:
+            self._wait_for_ranks()
+        return ends
 
     # -- driven by a loop of the user's ------------------------------------------
 
@@ -380,9 +399,9 @@ class EvalEngine(Driven, EventEngine):
     def _setup_dataloader_iter(self) -> None:
         # Ignite's loop calls this when the handlers of the begin have run.
         assert self._data is not None
-        expect = getattr(self.evaluator, "expect", None)
+        data, expect = self.state.dataloader, getattr(self.evaluator, "expect", None)
         if expect is not None:
-            expect(self._dataset_size())
+            expect(padded_size(data, self._dataset_size()))
         number = self.run_state.iteration
         place, self._place_to_go_on = self._place_to_go_on, None
         if place is None:
@@ -432,9 +451,10 @@ class EvalEngine(Driven, EventEngine):
     def _between_batches(self) -> None:
         """Stop here if that was asked for; inside training, save what is owed."""
         if self._rounds is not None:
-            if self._done == self.state.epoch_length or not self._rounds.after_batch(
-                interrupt=self._wants_interrupt
-            ):
+            leaves = self._rounds.after_batch()
+            if self._rounds.terminated:
+                self.should_terminate = self.should_terminate or True
+            if not leaves:
                 return
             if self._nested and self._rounds.interrupted:
                 self.context.trainer.council.interrupt()
@@ -451,7 +471,16 @@ class EvalEngine(Driven, EventEngine):
     def _wait_for_ranks(self) -> None:
         """All batches of this rank are done; the others may have some left."""
         if self._rounds is not None:
-            self._rounds.finish(interrupt=self._wants_interrupt)
+            self._rounds.finish(
+                interrupt=self._wants_interrupt,
+                terminate=bool(self.should_terminate),
+                keep_up=self._keep_up,
+            )
+
+    def _keep_up(self) -> None:
+        """Evaluate the last batch again, for nobody: another rank's needs this one."""
+        with fence():
+            self._process_function(self, self.state.batch)
 
     # -- events ------------------------------------------------------------------
 
@@ -469,7 +498,7 @@ class EvalEngine(Driven, EventEngine):
     def _restart_data(self) -> None:
         data = self.state.dataloader
         if self._done == 0:
-            _refuse_empty(data)
+            refuse_empty(data)
         message = (
             f"{type(data).__name__} ended after {self._done} of "
             f"{self.state.epoch_length} batches: an evaluation is one pass. Give data "
@@ -478,6 +507,12 @@ class EvalEngine(Driven, EventEngine):
         raise DataError(message)
 
     def _on_iteration_started(self) -> None:
+        if self._rounds is not None:
+            self._rounds.before_batch(
+                last=self._done + 1 == self.state.epoch_length,
+                interrupt=self._wants_interrupt,
+                terminate=bool(self.should_terminate),
+            )
         self._run_handlers("ITERATION_STARTED", self._done, self.state.batch)
 
     def _on_iteration_completed(self) -> None:
@@ -500,25 +535,25 @@ class EvalEngine(Driven, EventEngine):
         return f"after {self._done} batches of a {self.mode}"
 
     def _on_epoch_completed(self) -> None:
-        if self._done == 0:
-            _refuse_empty(self.state.dataloader)
-        self._wait_for_ranks()
+        done = self._done
+        if self._rounds is not None:
+            self._wait_for_ranks()
+            if self._rounds.terminated:  # by a handler of another rank
+                return
+            done, self._samples = sum_over_ranks([self._done, self._samples])
+        if done == 0:
+            refuse_empty(self.state.dataloader)
         if self.evaluator is not None:
             self.state.metrics.update(self.evaluator.evaluate(self._size()))
         self._run_handlers("EPOCH_COMPLETED", self.state.metrics)
 
     def _size(self) -> int:
-        """Samples that were evaluated; padded ones left out."""
+        """Samples that were evaluated, by all ranks; padded ones left out."""
         size = self._dataset_size()
         return self._samples if size is None else size
 
     def _dataset_size(self) -> int | None:
-        """Samples in the dataset; ``None`` if not all of it is evaluated."""
-        dataset = getattr(self.state.dataloader, "dataset", None)
-        complete = self.state.epoch_length == _length(self.state.dataloader, None)
-        if complete and hasattr(dataset, "__len__"):
-            return len(dataset)  # type: ignore[arg-type]  # asked just now
-        return None
+        return samples_of(self.state.dataloader, self.state.epoch_length)
 
 
 @frozen
@@ -527,36 +562,11 @@ class _Whole:
 
     data: EvalData
     number: int
+    at_end: Callable[[], object]
 
     def __iter__(self) -> Iterator[Any]:
-        return self.data.begin(self.number)[0]
-
-
-def _length(data: Any, epoch_length: int | None) -> int | None:
-    length = data_length(data)
-    if length == 0:
-        _refuse_empty(data)
-    if epoch_length is None:
-        return length
-    return epoch_length if length is None else min(epoch_length, length)
-
-
-def check_has_batches(data: Any) -> None:
-    """Refuse data that has a length, and that is 0.
-
-    Raises:
-        DataError: It is.
-    """
-    _length(data, None)
-
-
-def _refuse_empty(data: Any) -> None:
-    dataset = getattr(data, "dataset", data)
-    message = (
-        f"{type(data).__name__} over {type(dataset).__name__} gives no batch: an "
-        "evaluation needs at least one"
-    )
-    raise DataError(message)
+        yield from self.data.begin(self.number)[0]
+        self.at_end()
 
 
 @contextmanager

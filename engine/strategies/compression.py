@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+import torch
+from attrs import define, field
 from torch.nn.parallel import DistributedDataParallel
 
-from engine.errors import ConfigError, a_type, did_you_mean
+from engine.errors import ConfigError, SerializationError, a_type, did_you_mean
 from engine.registry.spec import check_arguments
+from engine.state import check_format
 
 if TYPE_CHECKING:
     from torch.nn import Module
 
-__all__ = ["Compression"]
+__all__ = ["Compression", "PowerMemory"]
 
 _NAMES = ("fp16", "bf16", "powersgd")
 
 
-@frozen
+@define(eq=False)
 class Compression:
     """How gradients are sent.
 
@@ -30,6 +33,7 @@ class Compression:
 
     name: str
     settings: Mapping[str, Any]
+    memory: PowerMemory | None = field(default=None, init=False)
 
     @classmethod
     def read(cls, how: Any) -> Compression | None:
@@ -81,21 +85,75 @@ class Compression:
             )
             raise ConfigError(message)
 
+        bf16 = default_hooks.bf16_compress_hook
         hooks: dict[str, Any] = {
             "fp16": default_hooks.fp16_compress_hook,
             # By torch's own name DDP takes it on CUDA alone; gloo has bfloat16 too.
-            "bf16": lambda group, bucket: default_hooks.bf16_compress_hook(
-                group, bucket
-            ),
+            "bf16": lambda group, bucket: bf16(group, bucket),  # noqa: PLW0108  # by its name
         }
-        for one in reducing:
-            if self.name in hooks:
+        if self.name in hooks:
+            for one in reducing:
                 one.register_comm_hook(None, hooks[self.name])
-                continue
-            kind = powerSGD_hook.PowerSGDState
-            arguments = {"process_group": None, **self.settings}
-            check_arguments(kind, arguments, where="gradient_compression")
-            one.register_comm_hook(kind(**arguments), powerSGD_hook.powerSGD_hook)
+            return
+        kind = powerSGD_hook.PowerSGDState
+        arguments = {"process_group": None, **self.settings}
+        check_arguments(kind, arguments, where="gradient_compression")
+        states = [kind(**arguments) for _ in reducing]
+        for one, state in zip(reducing, states, strict=True):
+            one.register_comm_hook(state, powerSGD_hook.powerSGD_hook)
+        self.memory = PowerMemory(states)
+
+
+class PowerMemory:
+    """What PowerSGD remembers: each rank's errors, its guesses, and how far it is.
+
+    Args:
+        states: torch's, one for each DDP.
+    """
+
+    def __init__(self, states: Sequence[Any]) -> None:
+        self._states = states
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain data and tensors, which the next step changes."""
+        return {"format": 1, "states": [_remembered(one) for one in self._states]}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Take over what :meth:`state_dict` gave.
+
+        Raises:
+            SerializationError: It is of another form.
+        """
+        check_format("gradient_compression", state_dict, {"format": 1, "states": []})
+        if len(state_dict["states"]) != len(self._states):
+            message = (
+                f"gradient_compression: {len(state_dict['states'])} wrappers were "
+                f"saved, and there are {len(self._states)}"
+            )
+            raise SerializationError(message)
+        for mine, saved in zip(self._states, state_dict["states"], strict=True):
+            for name in (*_NUMBERS, *_TENSORS):
+                setattr(mine, name, copy.deepcopy(saved[name]))
+            kind, keys, *others = saved["rng"]
+            mine.rng.set_state((kind, keys.numpy().astype("uint32"), *others))
+
+
+_NUMBERS = (
+    "iter",
+    "total_numel_before_compression",
+    "total_numel_after_compression",
+    "next_stats_report",
+)
+_TENSORS = ("error_dict", "p_memory_dict", "q_memory_dict")
+
+
+def _remembered(state: Any) -> dict[str, Any]:
+    kind, keys, *others = state.rng.get_state()
+    return {
+        **{name: getattr(state, name) for name in _NUMBERS},
+        **{name: dict(getattr(state, name)) for name in _TENSORS},
+        "rng": [str(kind), torch.from_numpy(keys.astype("int64")), *others],
+    }
 
 
 def _reduces(module: Module) -> bool:

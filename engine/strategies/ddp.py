@@ -19,6 +19,8 @@ from engine.strategies.single import SingleStrategy
 if TYPE_CHECKING:
     from torch.nn import Module
 
+    from engine.typing import Stateful
+
 __all__ = ["DDPStrategy"]
 
 _DEFAULT = "MMDistributedDataParallel"
@@ -72,6 +74,11 @@ class DDPStrategy(SingleStrategy):
             "find_unused_parameters": find_unused_parameters,
             **kwargs,
         }
+
+    @property
+    def memory(self) -> Stateful | None:
+        """What compression has left out so far, if it adds that later."""
+        return None if self._compression is None else self._compression.memory
 
     def wrap(self, model: Module) -> Module:
         """The model in its wrapper.

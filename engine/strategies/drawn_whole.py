@@ -30,7 +30,7 @@ def drawn_whole() -> TorchDispatchMode:
     a tensor is cut decides how its last numbers are rounded. Tensors that are made in
     the likeness of one are whole, and whole ones can be copied into those that are cut.
     """
-    return _DrawnWhole()  # type: ignore[no-untyped-call]  # torch's
+    return _DrawnWhole()
 
 
 class _DrawnWhole(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -16,11 +17,9 @@ from engine.visualization.backend import BaseVisBackend
 from engine.visualization.package import need
 from engine.visualization.values import picture
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 __all__ = ["LocalVisBackend"]
 
+_NUMBERS = (float, int)  # what nearly all scalars are, and JSON has as it is
 # A record is made here and holds no circle; json.dumps would make an encoder per line.
 _encode = json.JSONEncoder(check_circular=False).encode
 
@@ -147,7 +146,7 @@ class LocalVisBackend(BaseVisBackend):
                 Text, ``None``, lists and mappings are written as they are, larger
                 tensors and arrays as lists. A ``"step"`` in it wins over ``step``.
             step: Iterations or epochs finished.
-            file_path: Another ``*.json`` in the folder, which gets the line too.
+            file_path: Another ``*.json`` right in the folder, which gets the line too.
             kwargs: Not used.
 
         Raises:
@@ -163,11 +162,18 @@ class LocalVisBackend(BaseVisBackend):
                     "gets the line anyway. Name another file, or leave it out."
                 )
                 raise ConfigError(msg)
+            if Path(file_path).name != file_path:
+                msg = (
+                    f"LocalVisBackend.add_scalars: file_path is {file_path!r}, but a "
+                    "resumed run cuts back only what lies right in the folder. Give a "
+                    "name without '/'."
+                )
+                raise ConfigError(msg)
         record = {
-            key: value if type(value) is float else _plain(key, value)
+            key: value if type(value) in _NUMBERS else _plain(key, value)
             for key, value in scalar_dict.items()
         }
-        record.setdefault("step", _plain("step", step))
+        record.setdefault("step", step if type(step) is int else _plain("step", step))
         line = f"{_encode(record)}\n".encode("ascii")
         self._append(self._scalar_save_file, line)
         if file_path is not None:

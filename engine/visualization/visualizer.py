@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from engine.visualization.window import show_in_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from torch.nn import Module
 
@@ -68,6 +69,8 @@ class Visualizer:
         self._backends: dict[str, BaseVisBackend] = {}
         self._health: dict[str, Health] = {}
         self._logger: RunLogger | None = None
+        self._draws_nothing = True  # each backend says so
+        self._shows = True  # from start() on: whether this is the main process
         several: Sequence[Any] = (
             vis_backends if isinstance(vis_backends, (list, tuple)) else [vis_backends]
         )
@@ -225,6 +228,7 @@ class Visualizer:
         self._health = {name: Health() for name in self._backends}
         self._show("start", None, (), {})
         self._logger = logger
+        self._shows = is_main_process()
 
     def get_backend(self, name: str) -> BaseVisBackend | None:
         """The backend whose class is called ``name``; ``None`` if there is none.
@@ -240,11 +244,12 @@ class Visualizer:
         One that cannot say, since it fails, is left out: it goes on as it stands.
         """
         states = {}
-        for name, one in self._backends.items():
-            try:
-                states[name] = one.state_dict()
-            except Exception as error:  # noqa: BLE001 - told, or raised again
-                self._failed(name, "state_dict", None, error)
+        with self._fence():
+            for name, one in self._backends.items():
+                try:
+                    states[name] = one.state_dict()
+                except Exception as error:  # noqa: BLE001 - told, or raised again
+                    self._failed(name, "state_dict", None, error)
         return states
 
     def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
@@ -253,9 +258,12 @@ class Visualizer:
         Args:
             state_dict: What it returned. A backend that is new there begins anew.
         """
-        for name, one in self._backends.items():
-            if name in state_dict:
-                one.load_state_dict(state_dict[name])
+        if not is_main_process():  # it would cut what the main process writes by now
+            return
+        with self._fence():
+            for name, one in self._backends.items():
+                if name in state_dict:
+                    one.load_state_dict(state_dict[name])
 
     def close(self) -> None:
         """Close each backend, also if one of them fails."""
@@ -280,29 +288,44 @@ class Visualizer:
         kwargs: Mapping[str, Any],
     ) -> None:
         """Call a method of each backend; none keeps another one from its turn."""
-        if not is_main_process():
+        # Ranks stay what they are while a run is on.
+        if not (is_main_process() if self._logger is None else self._shows):
             return
-        errors = []
-        with self._fence():
-            for name, backend in self._backends.items():
-                health = self._health[name]
-                if health.given_up and call != "close":
-                    health.lost += 1
-                    continue
-                try:
-                    getattr(backend, call)(*args, **kwargs)
-                except Exception as error:  # noqa: BLE001 - told, or raised again
-                    if self._logger is None:
-                        error.add_note(f"in {name}.{call}")
-                        errors.append(error)
-                    else:
-                        self._failed(name, call, step, error)
-                else:
-                    health.in_a_row = 0
+        if self._draws_nothing:  # nothing around it: this is what a log line pays
+            errors = self._call_each(call, step, args, kwargs)
+        else:
+            with self._fence():
+                errors = self._call_each(call, step, args, kwargs)
         if errors:
             for another in errors[1:]:
                 errors[0].add_note(f"and {another!r}")
             raise errors[0]
+
+    def _call_each(
+        self,
+        call: str,
+        step: int | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> list[Exception]:
+        """Call a method of each backend; returns errors that nobody was told of."""
+        errors = []
+        for name, backend in self._backends.items():
+            health = self._health[name]
+            if health.in_a_row and health.given_up and call != "close":
+                health.lost += 1
+                continue
+            try:
+                getattr(backend, call)(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - told, or raised again
+                if self._logger is None:
+                    error.add_note(f"in {name}.{call}")
+                    errors.append(error)
+                else:
+                    self._failed(name, call, step, error)
+            else:
+                health.in_a_row = 0
+        return errors
 
     def _failed(self, name: str, call: str, step: int | None, error: Exception) -> None:
         """Write a failure down, or raise it where there is no run to go on."""
@@ -337,8 +360,7 @@ class Visualizer:
 
     def _fence(self) -> AbstractContextManager[Any]:
         """Keeps the random generators in place, where a backend may draw from them."""
-        quiet = all(one.draws_nothing for one in self._backends.values())
-        return nullcontext() if quiet else fence()
+        return nullcontext() if self._draws_nothing else fence()
 
     def _add(self, index: int, backend: BaseVisBackend) -> None:
         kind = type(backend).__name__
@@ -357,4 +379,5 @@ class Visualizer:
             )
             raise ConfigError(msg)
         self._backends[kind] = backend
+        self._draws_nothing = self._draws_nothing and backend.draws_nothing
         self._health[kind] = Health()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -12,6 +11,9 @@ from torch.utils.data import Dataset
 from engine.checkpoint import map_leaves
 from engine.model import BaseModel
 from engine.runner import Runner
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Block", "Net", "Rows", "collate", "make_runner", "whole_state"]
 

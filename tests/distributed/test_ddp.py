@@ -57,6 +57,25 @@ def test_gradients_may_be_sent_in_fewer_bits() -> None:
         assert list(find_differences(one, whole)) != []
 
 
+def _power_resumed(folder: str) -> list[str]:
+    power = {"type": "powersgd", "start_powerSGD_iter": 2, "min_compression_rate": 1}
+    settings: dict[str, Any] = {
+        "strategy": {"type": "ddp", "gradient_compression": power},
+        "train_cfg": {"by_epoch": False, "max_iters": 6},
+    }
+    whole = whole_state(unwrap(make_runner(f"{folder}/a", **settings).train()))
+    start = f"{folder}/a/iter_4.pth"
+    again = make_runner(f"{folder}/b", load_from=start, resume="exact", **settings)
+    return [
+        str(one) for one in find_differences(whole, whole_state(unwrap(again.train())))
+    ]
+
+
+def test_what_compression_left_out_is_resumed(tmp_path: Path) -> None:
+    """PowerSGD adds its errors to the next gradients; each rank has its own."""
+    assert run_ranks(_power_resumed, 2, str(tmp_path)) == [[], []]
+
+
 def _kinds() -> list[str]:
     found = []
     for options in (
@@ -74,7 +93,7 @@ def _kinds() -> list[str]:
         except ConfigError as error:
             found.append(str(error))
             continue
-        inner = unwrap(wrapped)
+        inner: Any = unwrap(wrapped)
         found.append(f"{type(wrapped).__name__} {type(inner[1]).__name__}")
         if isinstance(wrapped, MMSeparateDistributedDataParallel):
             continue
@@ -86,8 +105,10 @@ def _kinds() -> list[str]:
 def test_settings_reach_the_wrapper() -> None:
     """DDP's own arguments, and a wrapper by its name; a CPU has no SyncBatchNorm."""
     assert run_ranks(_kinds, 2)[0] == [
-        "sync_bn='torch': SyncBatchNorm works on GPUs alone, and the model is on the "
-        "CPU: drop sync_bn there",
+        (
+            "sync_bn='torch': SyncBatchNorm works on GPUs alone, and the model is on "
+            "the CPU: drop sync_bn there"
+        ),
         "MMDistributedDataParallel BatchNorm1d",
         "False False",
         "MMSeparateDistributedDataParallel MMDistributedDataParallel",
@@ -101,7 +122,7 @@ def _shared_weights() -> bool:
     rank = distributed.get_rank()
     strategy = DDPStrategy()
     torch.manual_seed(rank)
-    model = strategy.wrap(Net())
+    model: Any = strategy.wrap(Net())
     torch.manual_seed(10 + rank)
     with strategy.initializing(model):
         model.module.init_weights()
@@ -155,7 +176,7 @@ def test_a_window_of_accumulation_is_one_batch(tmp_path: Path) -> None:
         torch.testing.assert_close(one, other)
 
 
-# -- what a config says -------------------------------------------------------------------
+# -- what a config says ------------------------------------------------------------
 
 
 def test_a_strategy_by_name_spec_and_object() -> None:

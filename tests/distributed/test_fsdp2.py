@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import errno
+import os
+import signal
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from engine.build import build_model, unwrap
-from engine.checkpoint import find_differences, is_sharded, read
-from engine.errors import ConfigError, ModelError
-from engine.model import StepModel
+from engine.checkpoint import (
+    compare_checkpoints,
+    find_differences,
+    is_sharded,
+    read,
+)
+from engine.cli.ckpt import verify as verify_command
+from engine.errors import (
+    CheckpointError,
+    ConfigError,
+    ModelError,
+    RunInterrupted,
+)
+from engine.events import Events
+from engine.hooks import CheckpointHook
+from engine.model import ExponentialMovingAverage, StepModel
 from engine.optim import clip_grad_norm
 from engine.registry import STRATEGIES
 from engine.state import seed_everything
 from engine.strategies import FSDP2Strategy, Strategy
 from tests.distributed.nets import FEATURES, Block, Net, make_runner, whole_state
-from tests.ranks import run_ranks
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.ranks import run_commands, run_ranks
 
 pytestmark = pytest.mark.distributed
 
+ROOT = Path(__file__).parents[2]
 BLOCKS = {"type": "FSDP2Strategy", "modules": "blocks.*"}
 
 
-# -- a run, stopped and resumed -----------------------------------------------------
+# -- a run, stopped and resumed ----------------------------------------------------
 
 
 def _trained(folder: str, **settings: Any) -> tuple[Any, dict[str, Any]]:
@@ -66,7 +82,68 @@ def test_a_resumed_run_is_bit_equal(
     assert results == [[]] * world
 
 
-# -- another number of ranks, another strategy ----------------------------------------
+def _stopped(folder: str) -> list[str]:
+    """A signal to one rank: all save their pieces, and go on from there."""
+    settings: dict[str, Any] = {
+        "train_cfg": {"by_epoch": False, "max_iters": 8},
+        "default_hooks": {"checkpoint": None},
+    }
+    _, whole = _trained(f"{folder}/whole", **settings)
+    runner = make_runner(f"{folder}/stopped", strategy=BLOCKS, **settings)
+
+    def stop() -> None:
+        if runner.state.iteration == 2 and torch.distributed.get_rank() == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    runner.trainer.add_event_handler(Events.ITERATION_COMPLETED, stop)
+    with pytest.raises(RunInterrupted):
+        runner.train()
+    saved = sorted(Path(folder, "stopped").glob("stopped_iter_*.dcp"))
+    _, again = _trained(f"{folder}/stopped", resume="exact", **settings)
+    found = [str(one) for one in find_differences(whole, again)]
+    return found if len(saved) == 1 else [f"saved: {saved}"]
+
+
+def test_a_signal_to_one_rank_saves_the_pieces_of_all(tmp_path: Path) -> None:
+    """At one safe point, from which the run goes on exactly."""
+    assert run_ranks(_stopped, 2, str(tmp_path)) == [[], []]
+
+
+def _failing(folder: str) -> str:
+    """A disk that is full on rank 1 while the run goes on."""
+    runner = make_runner(folder, strategy=BLOCKS)
+    hook = next(one for one in runner.hook_set.hooks if isinstance(one, CheckpointHook))
+    storage: Any = hook.store(runner).storage
+    if torch.distributed.get_rank() == 1:
+        hook.store(runner)._storage = Full(storage)
+    try:
+        runner.train()
+    except CheckpointError as error:
+        return str(error)
+    return "no error"
+
+
+class Full:
+    """A storage whose disk is full for shards."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def stage(self, name: str, fill: Any) -> Any:
+        """Fail."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def test_a_rank_that_cannot_save_ends_the_run_on_all(tmp_path: Path) -> None:
+    """With the same message, which names it."""
+    for told in run_ranks(_failing, 2, str(tmp_path)):
+        assert "iter_1.pth: could not be written: rank 1: [Errno 28] No space" in told
+
+
+# -- another number of ranks, another strategy -------------------------------------
 
 
 def _state(runner: Any) -> dict[str, Any]:
@@ -121,7 +198,7 @@ def test_a_file_of_weights_is_cut_over_ranks(tmp_path: Path) -> None:
     assert run_ranks(_weights_alone, 2, str(path), str(tmp_path / "run")) == [True] * 2
 
 
-# -- the first weights ----------------------------------------------------------------
+# -- the first weights -------------------------------------------------------------
 
 
 def _first_weights(spec: dict[str, Any]) -> list[dict[str, Any]]:
@@ -186,7 +263,7 @@ def test_meta_init_says_what_it_cannot_compute() -> None:
     assert kept == "[0, 1, 2]"
 
 
-# -- one step -------------------------------------------------------------------------
+# -- one step ----------------------------------------------------------------------
 
 
 def _inputs() -> tuple[torch.Tensor, torch.Tensor]:
@@ -274,7 +351,7 @@ def test_mixed_precision_computes_in_half_the_bits_and_keeps_all() -> None:
     assert found == [("torch.bfloat16", "torch.bfloat16", "torch.float32")] * 2
 
 
-# -- a StepModel, whose own forward nobody calls ---------------------------------------
+# -- a StepModel, whose own forward nobody calls -----------------------------------
 
 
 class Loss(nn.Module):
@@ -321,31 +398,103 @@ def test_a_step_model_trains_the_same_whichever_the_strategy(tmp_path: Path) -> 
             torch.testing.assert_close(dict(found), dict(alone))
 
 
-# -- mistakes ---------------------------------------------------------------------------
+def _uneven(folder: str) -> int:
+    rank = torch.distributed.get_rank()
+    rows: Any = [{"inputs": torch.zeros(FEATURES), "data_samples": 0}] * (2 + 3 * rank)
+    runner = make_runner(
+        folder,
+        strategy=BLOCKS,
+        val_dataloader=DataLoader(rows, batch_size=1),
+        val_cfg={},
+        val_evaluator={"type": "DumpResults", "out_file_path": f"{folder}/out.pkl"},
+    )
+    runner.val()
+    return int(runner.validator.run_state.iteration)
+
+
+def test_an_evaluation_of_uneven_length_does_not_hang(tmp_path: Path) -> None:
+    """Ranks compute each batch together: who has none left computes along."""
+    assert run_ranks(_uneven, 2, str(tmp_path)) == [0, 0]
+
+
+# -- the example ----------------------------------------------------------------------
+
+
+DYING = """
+import os
+import signal
+
+from engine import HOOKS, Hook
+
+_base_ = ["{example}"]
+
+
+@HOOKS.register_module()
+class DiesHook(Hook):
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == int(os.environ.get("DIES_AFTER", -1)):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+train_dataloader = dict(batch_size=128)
+train_cfg = dict(max_epochs=2)
+custom_hooks = [dict(type="DiesHook")]
+"""
+
+
+def test_the_example_killed_on_all_ranks_ends_bit_equal(tmp_path: Path) -> None:
+    """The same command with ``--resume`` goes on from the last commit."""
+    config = tmp_path / "config.py"
+    example = ROOT / "docs" / "examples" / "fsdp2.py"
+    config.write_text(DYING.format(example=example), encoding="utf-8")
+
+    def train(work_dir: str, *options: str, dies: int = -1) -> list[int]:
+        words = ("-m", "engine", "train", config, "--launcher", "pytorch")
+        env = {"DIES_AFTER": str(dies)}
+        where = ("--work-dir", tmp_path / work_dir)
+        done = run_commands(2, *words, *where, *options, cwd=tmp_path, env=env)
+        return [one.returncode for one in done]
+
+    assert train("whole") == [0, 0]
+    assert 0 not in train("killed", dies=13)
+    assert not (tmp_path / "killed" / "epoch_2.pth").exists()
+    assert train("killed", "--resume") == [0, 0]
+    one, other = (read(tmp_path / name / "epoch_2.pth") for name in ("whole", "killed"))
+    assert [str(found) for found in compare_checkpoints(one, other)] == []
+    assert verify_command([tmp_path / "killed"])
+
+
+# -- mistakes ----------------------------------------------------------------------
 
 
 def _mistakes() -> list[str]:
     tied = nn.ModuleDict({"a": nn.Linear(4, 4), "b": nn.Linear(4, 4)})
     tied["b"].weight = tied["a"].weight
     found = []
-    for model, options in (
+    wrong: list[tuple[nn.Module, dict[str, Any]]] = [
         (Net(), {"classes": "Blok"}),
         (Net(), {"modules": "block.*"}),
         (tied, {"modules": "a"}),
-    ):
+    ]
+    for model, options in wrong:
         try:
             FSDP2Strategy(**options).wrap(model)
         except ModelError as error:
             found.append(str(error))
+    try:
+        ExponentialMovingAverage(FSDP2Strategy().wrap(Net()))
+    except ConfigError as error:
+        found.append(str(error))
     return found
 
 
 def test_what_cannot_be_cut_is_refused_by_name() -> None:
     """Names that fit nothing, and a parameter in two places."""
-    no_class, no_name, shared = run_ranks(_mistakes, 1)[0]
+    no_class, no_name, shared, average = run_ranks(_mistakes, 1)[0]
     assert "no module with parameters of the class 'Blok'. Did you mean" in no_class
     assert "of the name 'block.*'" in no_name
     assert "'a.weight' and 'b.weight' are one parameter" in shared
+    assert "keeps a copy of the model, and torch copies none" in average
 
 
 @pytest.mark.parametrize(

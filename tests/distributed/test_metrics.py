@@ -11,10 +11,11 @@ import ignite.metrics
 import pytest
 import torch
 from torch import distributed
+from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
 from engine.dist import get_dist_info
-from engine.evaluator import BaseMetric, DumpResults, Evaluator
+from engine.evaluator import BaseMetric, DumpResults, Evaluator, IgniteMetric
 from engine.loops import EvalEngine
 
 if TYPE_CHECKING:
@@ -77,11 +78,31 @@ def evaluate(folder: Path) -> dict[str, Any]:
             DumpResults(folder / f"results_{world}.pkl"),
         ]
     )
-    engine = EvalEngine(
-        lambda _, batch: [{"outputs": batch["score"], "targets": batch["target"]}],
-        metrics=evaluator,
-    )
+    engine = EvalEngine(step, metrics=evaluator)
     engine.run(Loader(rank, world))
+    return dict(engine.metrics) | in_part(rank, world) | unshared()
+
+
+def step(_: Any, batch: Any) -> list[Any]:
+    """What ``StepModel`` returns."""
+    return [{"outputs": batch["score"], "targets": batch["target"]}]
+
+
+def in_part(rank: int, world: int) -> dict[str, Any]:
+    """The first eight samples: the dataset does not tell how many there are."""
+    engine = EvalEngine(step, metrics=Evaluator(Numbers(prefix="in part")))
+    engine.run(Loader(rank, world), epoch_length=4 // world)
+    return dict(engine.metrics)
+
+
+def unshared() -> dict[str, Any]:
+    """Each rank reads all of a loader that knows nothing of ranks."""
+    scores, targets = data()
+    samples = [{"score": scores[n], "target": targets[n]} for n in range(SIZE)]
+    loader: Any = DataLoader(samples, batch_size=2)  # type: ignore[arg-type]  # a list is a dataset
+    loss = ignite.metrics.Loss(torch.nn.functional.cross_entropy)
+    engine = EvalEngine(step, metrics=Evaluator(IgniteMetric(loss, prefix="unshared")))
+    engine.run(loader)
     return dict(engine.metrics)
 
 
@@ -103,6 +124,7 @@ def test_two_ranks_compute_what_one_does(tmp_path: Path) -> None:
     """Ours by their results, Ignite's and torchmetrics' by their own states."""
     alone = evaluate(tmp_path)
     assert alone["numbers"] == list(range(SIZE))
+    assert alone["in part/numbers"] == list(range(8))
     forked = multiprocessing.get_context("fork")  # what spawns imports torch anew
     ranks = [
         forked.Process(target=on_rank, args=(rank, tmp_path)) for rank in range(RANKS)
@@ -113,7 +135,7 @@ def test_two_ranks_compute_what_one_does(tmp_path: Path) -> None:
         one.join()
     assert [one.exitcode for one in ranks] == [0] * RANKS
     for rank in range(RANKS):
-        found = pickle.loads((tmp_path / f"rank_{rank}.pkl").read_bytes())  # noqa: S301 - written a moment ago
+        found = pickle.loads((tmp_path / f"rank_{rank}.pkl").read_bytes())  # noqa: S301  # written a moment ago
         assert set(found) == set(alone)
         for key, value in alone.items():
             same = torch.equal(torch.as_tensor(found[key]), torch.as_tensor(value))

@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 import torch
 from torch import distributed
-from torch.distributed.checkpoint import FileSystemReader, load
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
@@ -20,6 +21,7 @@ from engine.checkpoint import (
     Divided,
     HostCopy,
     Manifest,
+    MeshLayout,
     Store,
     divide,
     find_differences,
@@ -34,7 +36,6 @@ from engine.checkpoint.sharded import write_sharded
 from engine.cli.ckpt import export, export_whole
 from engine.cli.ckpt import verify as verify_command
 from engine.errors import CheckpointDamagedError, CheckpointError
-from engine.strategies.spread import Spread
 from tests import forked
 from tests.ranks import run_commands, run_ranks
 
@@ -95,10 +96,15 @@ def written(folder: str, step: int, name: str = "a.pth") -> list[str]:
     )
 
 
+def written_to(url: str, step: int) -> None:
+    """Write one there."""
+    write_sharded(Store(url), "a.pth", cut(step))
+
+
 def _own_pieces(folder: str) -> list[str]:
     """Read what others wrote, each its own pieces; where that is not the whole."""
     mesh = init_device_mesh("cpu", (distributed.get_world_size(),))
-    found = read(f"{folder}/a.pth", layout=Spread(mesh))
+    found = read(f"{folder}/a.pth", layout=MeshLayout(mesh))
     mine = divide(found)
     assert {"state_dict.p0", "engine.gradients.1"} < set(mine.pieces)
     expected = cut(3)
@@ -151,7 +157,22 @@ def test_a_newer_one_takes_an_older_ones_place(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# -- damage -------------------------------------------------------------------------
+def test_pieces_lie_in_any_file_system_of_fsspecs(tmp_path: Path) -> None:
+    """With transactions in the place of renames, and nothing to lock."""
+    for step in (1, 2):
+        run_ranks(written_to, 2, f"local://{tmp_path}/run", step)
+    found = read(f"local://{tmp_path}/run/a.pth")
+    assert list(find_differences(tree(2), found)) == []
+    verify(f"local://{tmp_path}/run/a.pth")
+    (folder,) = (tmp_path / "run").glob("*.dcp")
+    store = Store(f"local://{tmp_path}/run")
+    store.prove()
+    assert folder.exists()
+    store.drop("a.pth")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+# -- damage ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +206,7 @@ def test_each_file_is_verified(
     tmp_path: Path,
     damage: Callable[[Path], None],
     name: str,
-    manifest: bool,  # noqa: FBT001  # pytest's way
+    manifest: bool,  # pytest's way
 ) -> None:
     """By who reads it and by who only looks, and told by its name."""
     path, folder = _copy(good, tmp_path)
@@ -238,7 +259,7 @@ def test_nothing_that_is_pickled_in_an_index_is_run(
     assert list(tmp_path.iterdir()) == []
 
 
-# -- writers that fail ----------------------------------------------------------------
+# -- writers that fail -------------------------------------------------------------
 
 
 class Full:
@@ -263,7 +284,7 @@ def _fails(folder: str) -> list[str]:
     written(folder, 1)
     for rank, suffix in ((1, ".distcp"), (0, ".metadata"), (0, ".pth")):
         store = Store(folder)
-        store._storage = Full(store.storage, rank, suffix)  # noqa: SLF001
+        store._storage = Full(store.storage, rank, suffix)
         try:
             write_sharded(store, "a.pth", cut(2))
         except CheckpointError as error:

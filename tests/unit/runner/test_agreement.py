@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from engine.config import Config
-from engine.runner.agreement import config_text, describe_difference, from_main
+from engine.runner.agreement import config_text, describe_difference
 
 
 def facts(host: str, config: str = "c", torch: str = "2") -> dict[str, Any]:
@@ -44,10 +42,3 @@ def test_only_what_must_agree_is_compared() -> None:
     }
     assert len(texts) == 1
     assert config_text(Config({"lr": 1})) != config_text(Config({"lr": 2}))
-
-
-def test_a_process_alone_decides() -> None:
-    """And its error is its own."""
-    assert from_main(lambda: 3) == 3
-    with pytest.raises(ZeroDivisionError):
-        from_main(lambda: 1 // 0)

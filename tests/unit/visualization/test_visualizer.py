@@ -194,6 +194,22 @@ def test_an_image_is_kept_to_draw_on() -> None:
         Visualizer("mine").get_image()
 
 
+def test_another_rank_cuts_nothing_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It would take away what the main process has begun to write."""
+    backend = LocalVisBackend(tmp_path)
+    visualizer = Visualizer(vis_backends=backend)
+    before = visualizer.state_dict()
+    visualizer.add_scalar("loss", 1.0)
+    monkeypatch.setattr(
+        "engine.visualization.visualizer.is_main_process", lambda: False
+    )
+    visualizer.load_state_dict(before)
+    backend.close()
+    assert (tmp_path / "scalars.json").read_text() == '{"loss": 1.0, "step": 0}\n'
+
+
 def test_another_rank_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """One process writes the run's files."""
     monkeypatch.setattr(
