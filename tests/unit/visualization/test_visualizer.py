@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import structlog
 import torch
 from torch import nn
 
@@ -210,14 +211,17 @@ def test_another_rank_cuts_nothing_back(
     assert (tmp_path / "scalars.json").read_text() == '{"loss": 1.0, "step": 0}\n'
 
 
-def test_another_rank_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process writes the run's files."""
+@pytest.mark.parametrize("logger", [None, structlog.get_logger()])
+def test_another_rank_shows_nothing(
+    monkeypatch: pytest.MonkeyPatch, logger: Any
+) -> None:
+    """One process writes the run's files, alone and within a run."""
     monkeypatch.setattr(
         "engine.visualization.visualizer.is_main_process", lambda: False
     )
     backend = Recorder()
     visualizer = Visualizer(vis_backends=backend)
-    visualizer.start()
+    visualizer.start(logger)
     visualizer.add_scalar("loss", 1.0)
     visualizer.add_datasample("cat", 1, show=True)
     visualizer.close()
