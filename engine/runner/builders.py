@@ -136,7 +136,8 @@ class RunnerBuilders(RunnerFacts):
 
     def build_visualizer(self, visualizer: Any = None) -> Any:
         """The visualizer; by default it writes into the log folder."""
-        return build_visualizer(visualizer, save_dir=self._log_dir)
+        name = self.experiment_name
+        return build_visualizer(visualizer, save_dir=self._log_dir, name=name)
 
     def build_model(self, model: Any) -> nn.Module:
         """The model from its spec, on its device."""
