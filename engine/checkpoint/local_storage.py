@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -113,10 +114,11 @@ class LocalStorage:
 
     def read_text(self, name: str) -> str | None:
         """A small file's text; ``None`` if there is none."""
-        path = self.folder / name
-        if not path.is_file():
+        try:  # not asked first: another run may delete it in between
+            text = (self.folder / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
-        return path.read_bytes().decode(errors="replace")
+        return text.decode(errors="replace")
 
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path | None]:
@@ -163,9 +165,11 @@ class LocalStorage:
         """The files whose names end so."""
         found = []
         for path in self.folder.glob(f"*{suffix}"):
-            if path.is_file():
+            with suppress(FileNotFoundError):  # another run deletes it just now
                 status = path.stat()
-                found.append(Listed(path.name, status.st_mtime, status.st_size))
+                if stat.S_ISREG(status.st_mode):
+                    listed = Listed(path.name, status.st_mtime, status.st_size)
+                    found.append(listed)
         return found
 
     def prove(self) -> None:
@@ -176,7 +180,7 @@ class LocalStorage:
         """
         make_writable(self.folder)
         for part in self.folder.glob(f"*{_PART}"):
-            with part.open("rb") as file:
+            with suppress(FileNotFoundError), part.open("rb") as file:
                 if _lock(file.fileno()) and _is(part, file):  # nobody writes it
                     part.unlink(missing_ok=True)
 

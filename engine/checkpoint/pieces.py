@@ -220,6 +220,8 @@ def _without_pieces(tree: Any, path: _Path, pieces: dict[str, Piece]) -> Any:
     def replace(place: _Path, value: Any) -> Any:
         if not is_sharded(value):
             return value
+        if value.numel() == 0:  # nobody would write it
+            return torch.empty(value.shape, dtype=value.dtype)
         name = ".".join(map(str, place))
         while name in pieces:  # {"a.b": ..., "a": {"b": ...}}
             name += "'"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from engine.errors import ConfigError, EngineError, RankFailedError, RunInterrupted
+from engine.errors import EngineError, RankFailedError, RunInterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,21 +23,27 @@ __all__ = ["among_ranks"]
 @contextmanager
 def among_ranks(
     launcher: str | None, *, debug: bool, exit_code: Callable[[EngineError], int]
-) -> Iterator[None]:
+) -> Iterator[str | None]:
     """Run the body as one of the ranks that a launcher started; leave them at its end.
 
     Args:
-        launcher: Who started this process; ``None`` or ``"none"``: no launcher.
+        launcher: Who started this process; ``None``: nobody, or torchrun if it says so
+            in the environment.
         debug: Whether tracebacks of a user's mistakes are shown.
         exit_code: Of an error of ours.
+
+    Yields:
+        The launcher; ``None`` without one.
 
     Raises:
         ConfigError: The launcher's variables are missing, or the ranks cannot meet.
         typer.Exit: The body failed; the user was told.
     """
-    if launcher in (None, "none"):
-        _refuse_torchrun()
-        yield
+    # Several ranks that do not know of each other would write to one folder.
+    if launcher is None and _is_by_torchrun():
+        launcher = "pytorch"
+    if launcher is None or launcher == "none":
+        yield launcher
         return
     from engine.dist.board import open_board
     from engine.dist.failure import first_line, naming_failed_ranks
@@ -48,7 +54,7 @@ def among_ranks(
     board = open_board(place)
     try:
         with naming_failed_ranks():
-            yield
+            yield launcher
         leave()
     except RunInterrupted as error:  # all agreed on it, and rank 0 tells
         if board.rank == 0:
@@ -92,13 +98,5 @@ def _tell(board: Board, error: BaseException, *, debug: bool) -> None:
         typer.echo(f"  {note}", err=True)
 
 
-def _refuse_torchrun() -> None:
-    """Several ranks that do not know of each other would write to one folder."""
-    world = os.environ.get("WORLD_SIZE", "1")
-    if "TORCHELASTIC_RUN_ID" in os.environ and world != "1":
-        rank = os.environ.get("RANK", "?")
-        message = (
-            f"torchrun started this process as rank {rank} of {world}, and --launcher "
-            "is not given: each would run by itself. Give --launcher pytorch"
-        )
-        raise ConfigError(message)
+def _is_by_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE") != "1"

@@ -118,7 +118,7 @@ Launcher = Annotated[
         "--launcher",
         metavar="NAME",
         help="Who started this process as one of several: pytorch (torchrun), slurm "
-        "(srun), mpi (mpirun). Default: nobody.",
+        "(srun), mpi (mpirun). Default: nobody, or torchrun if it did.",
         show_default=False,
     ),
 ]
@@ -167,8 +167,12 @@ def _exit_code(error: EngineError) -> int:
 @contextmanager
 def _on_ranks(
     launcher: str | None, nproc: int | None, *, debug: bool
-) -> Iterator[None]:
-    """As :func:`_mistakes`, on one of the ranks that a launcher started."""
+) -> Iterator[str | None]:
+    """As :func:`_mistakes`, on one of the ranks that a launcher started.
+
+    Yields:
+        The launcher.
+    """
     with _mistakes(debug=debug):
         if launcher is not None and nproc is not None:  # else main() has heeded it
             message = (
@@ -178,8 +182,8 @@ def _on_ranks(
             raise ConfigError(message)
         from engine.cli.among_ranks import among_ranks
 
-        with among_ranks(launcher, debug=debug, exit_code=_exit_code):
-            yield
+        with among_ranks(launcher, debug=debug, exit_code=_exit_code) as found:
+            yield found
 
 
 def _leave_with(good: bool) -> None:
@@ -249,7 +253,7 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train what CONFIG describes, validating as it says."""
-    with _on_ranks(launcher, nproc, debug=debug):
+    with _on_ranks(launcher, nproc, debug=debug) as started_by:
         from engine.cli.train import run, try_out
 
         if fast_dev_run is not None:
@@ -258,7 +262,7 @@ def train(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
-                launcher=launcher,
+                launcher=started_by,
                 progress=progress,
             )
         else:
@@ -268,7 +272,7 @@ def train(
                 work_dir=work_dir,
                 resume="exact" if resume_exactly else resume,
                 overrides=changes or (),
-                launcher=launcher,
+                launcher=started_by,
                 progress=progress,
                 profile_hooks=profile_hooks,
             )
@@ -287,7 +291,7 @@ def validate(
     debug: Debug = False,
 ) -> None:
     """Validate a trained model on CONFIG's validation data and print the metrics."""
-    with _on_ranks(launcher, nproc, debug=debug):
+    with _on_ranks(launcher, nproc, debug=debug) as started_by:
         if fast_dev_run is not None:
             from engine.cli.train import try_out
 
@@ -296,7 +300,7 @@ def validate(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
-                launcher=launcher,
+                launcher=started_by,
                 progress=progress,
                 modes=["val"],
             )
@@ -309,7 +313,7 @@ def validate(
             checkpoint,
             work_dir=work_dir,
             overrides=changes or (),
-            launcher=launcher,
+            launcher=started_by,
             progress=progress,
         )
 
@@ -327,7 +331,7 @@ def test(
     debug: Debug = False,
 ) -> None:
     """Test a trained model on CONFIG's test data and print the metrics."""
-    with _on_ranks(launcher, nproc, debug=debug):
+    with _on_ranks(launcher, nproc, debug=debug) as started_by:
         if fast_dev_run is not None:
             from engine.cli.train import try_out
 
@@ -336,7 +340,7 @@ def test(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
-                launcher=launcher,
+                launcher=started_by,
                 progress=progress,
                 modes=["test"],
             )
@@ -349,7 +353,7 @@ def test(
             checkpoint,
             work_dir=work_dir,
             overrides=changes or (),
-            launcher=launcher,
+            launcher=started_by,
             progress=progress,
         )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["chosen_code", "start_ranks"]
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-GRACE_SECONDS = 15.0
+GRACE_SECONDS = 10.0
 """How long ranks have to end by themselves once one has failed."""
 KILL_SECONDS = 5.0
 """How long after SIGTERM until SIGKILL."""

@@ -18,6 +18,14 @@ from engine.dist.context import (
     is_main_process,
     master_only,
 )
+from engine.dist.control import (
+    Exchange,
+    any_rank,
+    control_group,
+    gather_on_all,
+    gather_on_main,
+    on_main,
+)
 from engine.dist.devices import cast_data_device, get_comm_device, get_data_device
 from engine.dist.launch import infer_launcher, init_dist
 from engine.dist.local import (
@@ -36,14 +44,6 @@ from engine.dist.results import (
     collect_results,
     collect_results_cpu,
     collect_results_gpu,
-)
-from engine.dist.control import (
-    Exchange,
-    any_rank,
-    control_group,
-    gather_on_all,
-    gather_on_main,
-    on_main,
 )
 
 __all__ = [

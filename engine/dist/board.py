@@ -1,13 +1,13 @@
 """Where ranks leave word for each other when their group is broken.
 
-A rank that fails closes its connections, and the others' collectives end with "Connection
-closed by peer", which names nobody. So each rank has a second way to the store that the
-group met in: a rank that fails leaves there what happened, and one whose collective
+A rank that fails closes its connections, and the others' collectives end with
+"Connection closed by peer", which names nobody. So each rank has a second way to where
+the group met: a rank that fails leaves there what happened, and one whose collective
 breaks reads it. Where nobody left word, those that live sign, and who did not is named.
 
-The store is torchrun's where that started the ranks; a file where ``--nproc`` did, which
-also notes there how each rank ended; else rank 0's: then, if the store cannot be reached,
-rank 0 is gone.
+That place is torchrun's store where that started the ranks; a file where ``--nproc``
+did, which also notes there who was killed; else rank 0's store: then, if that cannot be
+reached, rank 0 is gone.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from attrs import define, field, frozen
 from torch import distributed
+from torch.distributed.distributed_c10d import Store
 
 from engine.dist.context import get_default_group
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
-    from torch.distributed.distributed_c10d import Store
 
     from engine.dist.place import Place
 
@@ -41,7 +41,7 @@ __all__ = [
     "Report",
     "attach",
     "board_of_group",
-    "no_meeting",
+    "group_store",
     "open_board",
 ]
 
@@ -201,46 +201,81 @@ def open_board(place: Place) -> Board:
 
 
 def _connect(place: Place) -> Board:
-    """The board of a place; the one of this attempt, if torchrun has restarted it."""
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     folder = os.environ.get(RANKS_FOLDER)
-    agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     store: Store
-    if folder is not None:
-        store = distributed.FileStore(f"{folder}/board", place.world_size)  # type: ignore[attr-defined]  # documented
+    if folder is None:
+        store = meet(place, MEETING)
     else:
-        try:
-            store = distributed.TCPStore(  # type: ignore[attr-defined]  # documented
-                place.address,
-                place.port,
-                place.world_size,
-                is_master=place.rank == 0 and not agent,
-                timeout=MEETING,
-                wait_for_workers=False,
-                multi_tenant=True,  # the group of this process meets there too
-            )
-        except (RuntimeError, OSError) as error:
-            raise ConfigError(no_meeting(place, error)) from error
+        store = distributed.FileStore(f"{folder}/board", place.world_size)  # type: ignore[attr-defined]  # documented
     store.set_timeout(ANSWER)
     board = Board(
-        store=_apart(store, f"engine/{attempt}"),
+        store=_apart(store, _of_this_attempt("board")),
         rank=place.rank,
         world_size=place.world_size,
-        on_main=folder is None and not agent,
+        on_main=folder is None and not _agent_has_store(),
         ends=None if folder is None else Path(folder) / "ends",
     )
     board.sign_in()
     return board
 
 
-def no_meeting(place: Place, error: Exception) -> str:
+def group_store(place: Place, timeout: timedelta) -> Store:
+    """Where a group finds together.
+
+    What ranks said before torchrun has restarted them is not seen: torch's own way,
+    ``env://``, may find there the addresses of those that are dead.
+
+    Args:
+        place: This process's place.
+        timeout: How long the others may take.
+
+    Raises:
+        ConfigError: As :func:`open_board`.
+    """
+    return _apart(meet(place, timeout), _of_this_attempt("group"))
+
+
+def meet(place: Place, timeout: timedelta) -> Store:
+    """A way of its own to where all ranks meet.
+
+    Args:
+        place: This process's place.
+        timeout: How long the others may take.
+
+    Raises:
+        ConfigError: As :func:`open_board`.
+    """
+    try:
+        return distributed.TCPStore(  # type: ignore[attr-defined]  # documented
+            place.address,
+            place.port,
+            place.world_size,
+            is_master=place.rank == 0 and not _agent_has_store(),
+            timeout=timeout,
+            wait_for_workers=False,
+            multi_tenant=True,  # a process may come here more than once
+        )
+    except (RuntimeError, OSError) as error:
+        raise ConfigError(_no_meeting(place, error)) from error
+
+
+def _agent_has_store() -> bool:
+    """Whether torchrun keeps the store, which then outlives all ranks."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
+def _of_this_attempt(name: str) -> str:
+    return f"engine/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{name}"
+
+
+def _no_meeting(place: Place, error: Exception) -> str:
     """Why the ranks cannot meet, for a message."""
     host = socket.gethostname()
     if "EADDRINUSE" in str(error) or "address already in use" in str(error):
         return (
             f"MASTER_PORT={place.port}: another program on {host} uses this port, on "
-            "which rank 0 lets the others meet. Set MASTER_PORT to a free one, the same "
-            "for all ranks"
+            "which rank 0 lets the others meet. Set MASTER_PORT to a free one, the "
+            "same for all ranks"
         )
     first = str(error).partition("\n")[0]
     return (

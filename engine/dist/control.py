@@ -1,7 +1,7 @@
 """What the ranks of a run tell each other beside their work.
 
-It goes over a gloo group of its own: the device is neither waited for nor used, and what
-is said never gets between the reductions of gradients.
+It goes over a gloo group of its own: the device is neither waited for nor used, and
+what is said never gets between the reductions of gradients.
 """
 
 from __future__ import annotations
@@ -13,13 +13,20 @@ import torch
 from torch import distributed
 
 from engine.dist.context import get_rank, get_world_size
-from engine.errors import RankFailedError
+from engine.errors import EngineError, RankFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
 
-__all__ = ["Exchange", "any_rank", "control_group", "gather_on_all", "gather_on_main", "on_main"]
+__all__ = [
+    "Exchange",
+    "any_rank",
+    "control_group",
+    "gather_on_all",
+    "gather_on_main",
+    "on_main",
+]
 
 T = TypeVar("T")
 
@@ -63,8 +70,9 @@ def on_main(function: Callable[[], T]) -> T:
         function: Its result is pickled for the others.
 
     Raises:
-        RankFailedError: On the other ranks, if it raised on rank 0, where that error is
-            raised.
+        EngineError: The function raised it, on rank 0; it is raised on all ranks.
+        RankFailedError: On the other ranks, if it raised another error on rank 0, where
+            that is raised.
     """
     group = control_group()
     if group is None:
@@ -74,10 +82,13 @@ def on_main(function: Callable[[], T]) -> T:
         try:
             told[1] = function()
         except BaseException as error:
-            told[0] = f"{type(error).__name__}: {error}"
+            ours = isinstance(error, EngineError)
+            told[0] = error if ours else f"{type(error).__name__}: {error}"
             distributed.broadcast_object_list(told, src=0, group=group)
             raise
     distributed.broadcast_object_list(told, src=0, group=group)
+    if isinstance(told[0], EngineError):
+        raise told[0]
     if told[0] is not None:
         failure = RankFailedError(f"rank 0 failed: {told[0]}")
         failure.ranks, failure.told = (0,), True

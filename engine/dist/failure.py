@@ -52,9 +52,9 @@ def naming_failed_ranks() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """An error in a line.
+    r"""An error in a line.
 
-    >>> first_line(ValueError("it broke\\nfor a reason"))
+    >>> first_line(ValueError("it broke\nfor a reason"))
     'ValueError: it broke'
     """
     text = str(error).partition("\n")[0]

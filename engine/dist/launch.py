@@ -20,7 +20,7 @@ import torch
 from torch import distributed
 
 from engine.dist import place as places
-from engine.dist.board import attach, no_meeting, open_board
+from engine.dist.board import MEETING, attach, group_store, open_board
 from engine.dist.collectives import barrier
 from engine.dist.context import is_distributed
 from engine.errors import ConfigError, StateError, did_you_mean
@@ -53,8 +53,8 @@ def init_dist(
 
     Args:
         launcher: ``"pytorch"`` (torchrun), ``"slurm"`` (srun) or ``"mpi"`` (mpirun).
-        backend: ``"nccl"`` for GPUs, ``"gloo"``, or ``"mpi"`` where torch was built with
-            it; ``None``: nccl where there are GPUs, else gloo.
+        backend: ``"nccl"`` for GPUs, ``"gloo"``, or ``"mpi"`` where torch was built
+            with it; ``None``: nccl where there are GPUs, else gloo.
         init_backend: ``"torch"``, the only one.
         kwargs: ``timeout`` of a collective, in seconds or as a ``timedelta``, and what
             else ``torch.distributed.init_process_group`` takes.
@@ -65,7 +65,7 @@ def init_dist(
         StateError: This process is in a group already.
     """
     if places.check_launcher(launcher) == "none":
-        message = "init_dist('none'): give pytorch, slurm or mpi; one process needs none"
+        message = "init_dist('none'): give pytorch, slurm or mpi, or do not call it"
         raise ConfigError(message)
     if init_backend != "torch":
         message = f"init_dist(): init_backend={init_backend!r}: give 'torch'"
@@ -81,16 +81,13 @@ def init_dist(
         kwargs["timeout"] = timeout
     os.environ.update(place.variables())
     with _without_slurm():
-        try:
-            distributed.init_process_group(
-                chosen,
-                init_method="env://",
-                rank=place.rank,
-                world_size=place.world_size,
-                **kwargs,
-            )
-        except distributed.DistNetworkError as error:
-            raise ConfigError(no_meeting(place, error)) from error
+        distributed.init_process_group(
+            chosen,
+            store=group_store(place, timeout or MEETING),
+            rank=place.rank,
+            world_size=place.world_size,
+            **kwargs,
+        )
         idist.sync()
     attach(board)
 
@@ -153,9 +150,9 @@ def _check_backend(backend: str | None, place: Place) -> str:
     host = socket.gethostname()
     if not gpus:
         message = (
-            f"backend='nccl' needs a GPU for each rank, and rank {place.rank} on {host} "
-            "sees none. On CPUs use gloo: env_cfg.dist_cfg.backend='gloo', or leave it "
-            "out"
+            f"backend='nccl' needs a GPU for each rank, and rank {place.rank} on "
+            f"{host} sees none. On CPUs use gloo: env_cfg.dist_cfg.backend='gloo', or "
+            "leave it out"
         )
         raise ConfigError(message)
     # A launcher that gives each rank its own GPU shows it no other.
@@ -173,7 +170,7 @@ def _check_backend(backend: str | None, place: Place) -> str:
 
 @contextmanager
 def _without_slurm() -> Iterator[None]:
-    """Hide a Slurm job from Ignite, which would take the rank on the machine from it."""
+    """Hide a Slurm job from Ignite, which would take the local rank from it."""
     job = os.environ.pop("SLURM_JOB_ID", None)
     try:
         yield

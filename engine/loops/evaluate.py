@@ -12,13 +12,14 @@ from attrs import frozen
 from ignite.metrics import Metric
 from torch import nn
 
+from engine.checkpoint import is_sharded
 from engine.dataset import (
     SampleRandomness,
     check_sample_randomness,
     count_samples,
     signals_left,
 )
-from engine.dist import get_world_size
+from engine.dist import gather_on_all, get_world_size
 from engine.errors import DataError, MetricError, StateError, a_type
 from engine.events import Priority
 from engine.loops.clock import Clock
@@ -244,6 +245,7 @@ class EvalEngine(Driven, EventEngine):
     ) -> None:
         state = self.run_state
         length = length_of(data, epoch_length)
+        self._check_same_length(length)
         state.move(_PHASES[self.mode])
         self._done = self._samples = 0
         self.state.metrics = {}
@@ -299,6 +301,23 @@ class EvalEngine(Driven, EventEngine):
         """Let loader workers that wait for another evaluation go."""
         if self._data is not None:
             self._data.close()
+
+    def _check_same_length(self, length: int | None) -> None:
+        """Check that all ranks have as many batches, where they compute each together.
+
+        Raises:
+            DataError: They have not.
+        """
+        if self.model is None or not any(map(is_sharded, self.model.parameters())):
+            return
+        lengths = gather_on_all(length)
+        if len(set(lengths)) > 1:
+            message = (
+                f"{self.mode}: the ranks have {lengths} batches, and compute each one "
+                "together, because the model's parameters are cut over them: give all "
+                "as many, by round_up=True in the sampler"
+            )
+            raise DataError(message)
 
     def _turn_once(
         self,

@@ -67,7 +67,7 @@ class LogProcessor:
         self.log_with_hierarchy = log_with_hierarchy
         self.mean_pattern = re.compile(mean_pattern)
         self.custom_cfg = read_custom_cfg(custom_cfg, by_epoch=by_epoch)
-        self._smoothed: dict[str, bool] = {}
+        self._smoothed = _Matches(self.mean_pattern)
 
     def get_log_after_iter(
         self, runner: RunContext, batch_idx: int, mode: str
@@ -84,14 +84,16 @@ class LogProcessor:
             epochs, ``epoch``; and the line.
         """
         values = self._collect(runner, mode, self.window_size)
-        self._add_custom(values, runner, mode, batch_idx)
+        if self.custom_cfg:
+            self._add_custom(values, runner, mode, batch_idx)
         # Always in this order, whichever hook recorded first.
         times = {key: values.pop(key) for key in _TIMES if key in values}
         values = times | values
         head = self._head(runner, batch_idx + 1, mode)
         eta = self._eta(runner, batch_idx, mode, values)
         line = self._line(head, values, eta)
-        values = self._tag(values, mode)
+        if self.log_with_hierarchy:
+            values = self._tag(values, mode)
         if mode == "train":
             if self.by_epoch:
                 values["epoch"] = runner.epoch + 1
@@ -139,14 +141,16 @@ class LogProcessor:
         self, runner: RunContext, mode: str, window: int | None
     ) -> dict[str, float]:
         """Scalars of a mode by name: smoothed over ``window``, or the newest."""
-        runner.message_hub.settle()
+        hub = runner.message_hub
+        hub.settle()
         prefix = f"{mode}/"
+        cut, smoothed = len(prefix), self._smoothed
         values = {}
-        for key, history in runner.message_hub.log_scalars.items():
+        for key, history in hub.log_scalars.items():
             if not key.startswith(prefix) or not len(history):
                 continue
-            name = key[len(prefix) :]
-            if window is not None and self._is_smoothed(name):
+            name = key[cut:]
+            if window is not None and smoothed[name]:
                 values[name] = history.mean(window)
             else:
                 values[name] = history.current()
@@ -186,12 +190,6 @@ class LogProcessor:
         if not self.log_with_hierarchy:
             return values
         return {f"{mode}/{name}": value for name, value in values.items()}
-
-    def _is_smoothed(self, name: str) -> bool:
-        known = self._smoothed.get(name)
-        if known is None:
-            known = self._smoothed[name] = self.mean_pattern.match(name) is not None
-        return known
 
     def _eta(
         self, runner: RunContext, batch_idx: int, mode: str, values: dict[str, float]
@@ -241,6 +239,22 @@ class LogProcessor:
         if eta is not None:
             parts.append(f"eta: {timedelta(seconds=int(eta))}")
         return "  ".join(parts + others)
+
+
+class _Matches(dict[str, bool]):
+    """Whether a pattern matches a name; each name is tried once.
+
+    Args:
+        pattern: The pattern.
+    """
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        super().__init__()
+        self._pattern = pattern
+
+    def __missing__(self, name: str) -> bool:
+        self[name] = found = self._pattern.match(name) is not None
+        return found
 
 
 def _brief(value: Any) -> str:

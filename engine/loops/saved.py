@@ -397,6 +397,7 @@ class SavedEngine(EventEngine):
             resume_param_scheduler=resume_param_scheduler,
         )
         inside = examine_inside(checkpoint["engine"].get("validation"))
+        changed += self._buckets.report(get_world_size())
         report = ResumeReport([*foreign, *changed]).with_parts([*found, *inside])
         report = report.with_parts(further)
         if exact:

@@ -52,15 +52,12 @@ class TimeSpent:
         Args:
             progress: Where the run is.
         """
-        parts = {
-            "data": self.data,
-            "step": self.step,
-            "validation": self.validation,
-            "saving": self.saving,
-            "training": perf_counter() - self._began,
-        }
         return {
-            **{name: round(seconds, 6) for name, seconds in parts.items()},
+            "data": round(self.data, 6),
+            "step": round(self.step, 6),
+            "validation": round(self.validation, 6),
+            "saving": round(self.saving, 6),
+            "training": round(perf_counter() - self._began, 6),
             "iterations": progress.iteration - self._iteration,
             "samples": progress.samples - self._samples,
         }

@@ -16,7 +16,7 @@ from engine.dataset import (
     open_cursor,
     reads_alike,
 )
-from engine.dist import get_rank
+from engine.dist import get_rank, get_world_size
 from engine.errors import EngineError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
@@ -114,6 +114,7 @@ class TrainEngine(Driven, GoingBackEngine):
         self._halted = self._announced = self._completed = False
         # Of the running data, so that nothing is looked up per iteration.
         self._batch_size = self._last_batch_size = 0
+        self._ranks = 1
         self._dispatch_started = self.bus.dispatcher("ITERATION_STARTED")
         self._dispatch_completed = self.bus.dispatcher("ITERATION_COMPLETED")
         self._acts = {
@@ -419,8 +420,10 @@ class TrainEngine(Driven, GoingBackEngine):
     def _read_from(self, cursor: Cursor) -> None:
         self._pass_length = cursor.length
         self.run_state.take_data(data_shape(cursor))
-        self._batch_size = cursor.batch_size
-        self._last_batch_size = cursor.last_batch_size
+        # Of all ranks, which read alike.
+        self._ranks = get_world_size()
+        self._batch_size = cursor.batch_size * self._ranks
+        self._last_batch_size = cursor.last_batch_size * self._ranks
         state = self.run_state
         self.state.dataloader = Feed(
             cursor, state.progress, state.left_out, self._on_unread
@@ -680,7 +683,7 @@ class TrainEngine(Driven, GoingBackEngine):
         index = done.epoch_iteration
         samples = self._batch_size
         if samples == 0:
-            samples = count_samples(self.state.batch)
+            samples = count_samples(self.state.batch) * self._ranks
         elif done.pass_batch + 1 == self._pass_length:
             samples = self._last_batch_size
         done.finish_iteration(samples, self._pass_length)

@@ -20,6 +20,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from engine.state import Exactness, PartReport
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -72,6 +74,21 @@ class Buckets:
             if self._is_complete(name):
                 for handle in self._watched[name]:
                     handle.remove()
+
+    def report(self, ranks: int) -> list[PartReport]:
+        """What of it does not come back.
+
+        Args:
+            ranks: In the run; the order of two summands makes no difference.
+        """
+        fixed = [name for name, one in self._all.items() if one.static_graph]
+        if not fixed or ranks <= 2:  # noqa: PLR2004  # a sum of two
+            return []
+        why = (
+            "DDP with static_graph=True does its first step with other buckets than "
+            "the run had: sums of three ranks and more may differ in their last bits"
+        )
+        return [PartReport("gradient buckets", Exactness.BEST_EFFORT, why)]
 
     def _is_complete(self, name: str) -> bool:
         return len(self._orders[name]) == len(_parameters(self._wrappers[name]))

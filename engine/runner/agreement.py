@@ -6,51 +6,20 @@ import hashlib
 import re
 import socket
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from engine.dist import (
-    all_gather_object,
-    broadcast_object_list,
-    get_rank,
-    get_world_size,
-)
-from engine.errors import ConfigError, EngineError
+from engine.dist import all_gather_object, get_rank, get_world_size
+from engine.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from engine.config import Config
 
-__all__ = ["check_alike", "from_main"]
-
-T = TypeVar("T")
+__all__ = ["check_alike"]
 
 _OWN = ("work_dir",)  # what rank 0 decides, whatever the others were given
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object, in its repr
-
-
-def from_main(decide: Callable[[], T]) -> T:
-    """What rank 0 decides, on all ranks.
-
-    Args:
-        decide: Called on rank 0 only; what it returns can be pickled.
-
-    Raises:
-        EngineError: ``decide`` raised it; on all ranks.
-    """
-    word: list[Any] = [None, None]
-    if get_rank() == 0:
-        try:
-            word[1] = decide()
-        except EngineError as error:
-            word[0] = error
-            broadcast_object_list(word)
-            raise
-    broadcast_object_list(word)
-    if word[0] is not None:
-        raise word[0]
-    found: T = word[1]
-    return found
 
 
 def check_alike(cfg: Config, versions: Mapping[str, str]) -> None:

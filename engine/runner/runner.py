@@ -34,7 +34,7 @@ from engine.checkpoint import (
 )
 from engine.config import at, located
 from engine.dataset import check_sample_randomness
-from engine.dist import is_main_process
+from engine.dist import is_main_process, on_main
 from engine.dist.failure import naming_failed_ranks
 from engine.dist.place import check_launcher
 from engine.errors import ConfigError, DataError, a_type, check_switch, did_you_mean
@@ -43,7 +43,7 @@ from engine.logging import is_terminal
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step, turn_on_activation_checkpointing
 from engine.registry import RUNNERS
-from engine.runner.agreement import check_alike, from_main
+from engine.runner.agreement import check_alike
 from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
 from engine.runner.changes import Effect, changes, flatten
@@ -218,7 +218,7 @@ class Runner(RunnerBuilders):
             chosen = dict(self._randomness)
             del chosen["samples"]
             seed = self.set_randomness(**chosen)
-        self._timestamp, self._work_dir, self._log_dir = from_main(
+        self._timestamp, self._work_dir, self._log_dir = on_main(
             lambda: self._begin(work_dir)
         )
         self._experiment_name = _experiment_name(experiment_name, cfg, self.timestamp)
@@ -392,6 +392,8 @@ class Runner(RunnerBuilders):
             optimizer=self.optim_wrapper,
             param_schedulers=self.param_schedulers,
         )
+        if self.strategy.memory is not None:
+            self.trainer.track(gradient_compression=self.strategy.memory)
 
     def _compile(self) -> None:
         """Recompute and compile what the config asks for, once."""

@@ -96,8 +96,12 @@ class Limits:
         return f"max_epochs={self.max_epochs}"
 
 
-def _of_one_rank(length: int, batch_size: int) -> Plain:
-    return to_plain(DataShape(length=length, batch_size=batch_size))
+def _of_one_rank(old: Any) -> Plain:
+    """Batches in a pass and samples in a batch, as format 2 had them."""
+    match old:
+        case [int(length), int(batch_size)]:
+            return to_plain(DataShape(length=length, batch_size=batch_size))
+    return None  # refused as of a wrong type
 
 
 _ACTIVE = (Phase.TRAINING, Phase.VALIDATING, Phase.TESTING)
@@ -131,7 +135,7 @@ class RunState:
     FORMAT: ClassVar[int] = 3
     MIGRATIONS: ClassVar[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {
         1: lambda old: {**old, "left_out": [], "rollbacks": 0},
-        2: lambda old: {**old, "data_shape": _of_one_rank(*old["data_shape"])},
+        2: lambda old: {**old, "data_shape": _of_one_rank(old.get("data_shape"))},
     }
 
     seed: int = field(

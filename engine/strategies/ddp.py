@@ -13,10 +13,13 @@ from engine.dist import get_world_size
 from engine.errors import ConfigError, a_type, check_switch
 from engine.model import convert_sync_batchnorm, is_model_wrapper
 from engine.registry import MODEL_WRAPPERS, STRATEGIES
+from engine.strategies.compression import Compression
 from engine.strategies.single import SingleStrategy
 
 if TYPE_CHECKING:
     from torch.nn import Module
+
+    from engine.typing import Stateful
 
 __all__ = ["DDPStrategy"]
 
@@ -65,12 +68,17 @@ class DDPStrategy(SingleStrategy):
             raise ConfigError(message)
         self._wrapper = {"type": wrapper} if isinstance(wrapper, str) else wrapper
         self._sync_bn = sync_bn
-        self._compression = gradient_compression
+        self._compression = Compression.read(gradient_compression)
         self._settings = {
             "broadcast_buffers": broadcast_buffers,
             "find_unused_parameters": find_unused_parameters,
             **kwargs,
         }
+
+    @property
+    def memory(self) -> Stateful | None:
+        """What compression has left out so far, if it adds that later."""
+        return None if self._compression is None else self._compression.memory
 
     def wrap(self, model: Module) -> Module:
         """The model in its wrapper.
@@ -92,13 +100,16 @@ class DDPStrategy(SingleStrategy):
         if get_world_size() == 1 and self._wrapper is None:
             return super().wrap(model)
         if self._sync_bn is not None:
+            if any(one.device.type == "cpu" for one in model.parameters()):
+                message = (
+                    "sync_bn='torch': SyncBatchNorm works on GPUs alone, and the model "
+                    "is on the CPU: drop sync_bn there"
+                )
+                raise ConfigError(message)
             model = convert_sync_batchnorm(model, self._sync_bn)
         wrapped: Module = MODEL_WRAPPERS.build(self._spec(model), module=model)
         if self._compression is not None:
-            # torch's hooks take a while to import.
-            from engine.strategies.compression import compress_gradients
-
-            compress_gradients(wrapped, self._compression)
+            self._compression.apply(wrapped)
         return wrapped
 
     def _spec(self, model: Module) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def make_values(model: Module, device: torch.device) -> None:
     for (module, own), buffer in kept.items():
         module.register_buffer(
             own,
-            buffer.to(device),
+            buffer.to(device, copy=True),
             persistent=own not in module._non_persistent_buffers_set,  # noqa: SLF001  # torch has no public way
         )
     for _, tensor in _tensors(model):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from engine.checkpoint import Layout, Location, Store
+    from engine.typing import Stateful
 
 __all__ = ["Strategy"]
 
@@ -48,6 +49,11 @@ class Strategy:
     def device(self) -> torch.device:
         """Where this rank's part of the model is."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @property
+    def memory(self) -> Stateful | None:
+        """What it remembers from step to step, beside the model; ``None``: nothing."""
+        return None
 
     # -- the model ------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +67,8 @@ class Visualizer:
         self._backends: dict[str, BaseVisBackend] = {}
         self._health: dict[str, Health] = {}
         self._logger: RunLogger | None = None
+        self._draws_nothing = True  # each backend says so
+        self._shows = True  # from start() on: whether this is the main process
         several: Sequence[Any] = (
             vis_backends if isinstance(vis_backends, (list, tuple)) else [vis_backends]
         )
@@ -225,6 +226,7 @@ class Visualizer:
         self._health = {name: Health() for name in self._backends}
         self._show("start", None, (), {})
         self._logger = logger
+        self._shows = is_main_process()
 
     def get_backend(self, name: str) -> BaseVisBackend | None:
         """The backend whose class is called ``name``; ``None`` if there is none.
@@ -282,29 +284,44 @@ class Visualizer:
         kwargs: Mapping[str, Any],
     ) -> None:
         """Call a method of each backend; none keeps another one from its turn."""
-        if not is_main_process():
+        # Ranks stay what they are while a run is on.
+        if not (is_main_process() if self._logger is None else self._shows):
             return
-        errors = []
-        with self._fence():
-            for name, backend in self._backends.items():
-                health = self._health[name]
-                if health.given_up and call != "close":
-                    health.lost += 1
-                    continue
-                try:
-                    getattr(backend, call)(*args, **kwargs)
-                except Exception as error:  # noqa: BLE001 - told, or raised again
-                    if self._logger is None:
-                        error.add_note(f"in {name}.{call}")
-                        errors.append(error)
-                    else:
-                        self._failed(name, call, step, error)
-                else:
-                    health.in_a_row = 0
+        if self._draws_nothing:
+            errors = self._call_each(call, step, args, kwargs)
+        else:  # keep the random generators in place
+            with fence():
+                errors = self._call_each(call, step, args, kwargs)
         if errors:
             for another in errors[1:]:
                 errors[0].add_note(f"and {another!r}")
             raise errors[0]
+
+    def _call_each(
+        self,
+        call: str,
+        step: int | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> list[Exception]:
+        """Call a method of each backend; returns errors that nobody was told of."""
+        errors = []
+        for name, backend in self._backends.items():
+            health = self._health[name]
+            if health.in_a_row and health.given_up and call != "close":
+                health.lost += 1
+                continue
+            try:
+                getattr(backend, call)(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - told, or raised again
+                if self._logger is None:
+                    error.add_note(f"in {name}.{call}")
+                    errors.append(error)
+                else:
+                    self._failed(name, call, step, error)
+            else:
+                health.in_a_row = 0
+        return errors
 
     def _failed(self, name: str, call: str, step: int | None, error: Exception) -> None:
         """Write a failure down, or raise it where there is no run to go on."""
@@ -337,11 +354,6 @@ class Visualizer:
                 error=describe(error),
             )
 
-    def _fence(self) -> AbstractContextManager[Any]:
-        """Keeps the random generators in place, where a backend may draw from them."""
-        quiet = all(one.draws_nothing for one in self._backends.values())
-        return nullcontext() if quiet else fence()
-
     def _add(self, index: int, backend: BaseVisBackend) -> None:
         kind = type(backend).__name__
         if not isinstance(backend, BaseVisBackend):
@@ -359,4 +371,5 @@ class Visualizer:
             )
             raise ConfigError(msg)
         self._backends[kind] = backend
+        self._draws_nothing = self._draws_nothing and backend.draws_nothing
         self._health[kind] = Health()

@@ -135,7 +135,7 @@ def test_two_ranks_compute_what_one_does(tmp_path: Path) -> None:
         one.join()
     assert [one.exitcode for one in ranks] == [0] * RANKS
     for rank in range(RANKS):
-        found = pickle.loads((tmp_path / f"rank_{rank}.pkl").read_bytes())  # noqa: S301 - written a moment ago
+        found = pickle.loads((tmp_path / f"rank_{rank}.pkl").read_bytes())  # noqa: S301  # written a moment ago
         assert set(found) == set(alone)
         for key, value in alone.items():
             same = torch.equal(torch.as_tensor(found[key]), torch.as_tensor(value))
