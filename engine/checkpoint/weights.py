@@ -20,6 +20,7 @@ __all__ = [
     "get_state_dict",
     "load_checkpoint",
     "load_state_dict",
+    "put_weights",
     "weights_to_cpu",
 ]
 
@@ -56,7 +57,41 @@ def load_checkpoint(
         CheckpointError: The weights do not fit the model.
     """
     checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
-    weights = find_weights(checkpoint, os.fspath(filename))
+    put_weights(
+        model,
+        checkpoint,
+        os.fspath(filename),
+        strict=strict,
+        logger=logger,
+        revise_keys=revise_keys,
+    )
+    return dict(checkpoint)
+
+
+def put_weights(
+    model: nn.Module,
+    checkpoint: Any,
+    where: str,
+    *,
+    strict: bool = False,
+    logger: Any = None,
+    revise_keys: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Put the weights of what a file held into a model.
+
+    Args:
+        model: Takes the weights.
+        checkpoint: What :func:`load_checkpoint` would return.
+        where: The file, for messages.
+        strict: As there, and so are the others.
+        logger: Told what did not match.
+        revise_keys: Regular expressions and what replaces them in each key.
+
+    Raises:
+        CheckpointDamagedError: There are no weights.
+        CheckpointError: The weights do not fit the model.
+    """
+    weights = find_weights(checkpoint, where)
     for pattern, replacement in revise_keys:
         weights = {
             re.sub(pattern, replacement, key): value for key, value in weights.items()
@@ -65,11 +100,10 @@ def load_checkpoint(
     if logger is not None and (missing or unexpected):
         logger.warning(
             "weights_do_not_match",
-            path=os.fspath(filename),
+            path=where,
             missing=missing,
             unexpected=unexpected,
         )
-    return dict(checkpoint)
 
 
 def find_weights(checkpoint: Any, where: str) -> Mapping[str, Tensor]:
