@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import ConfigError, a_type
 from engine.loops import LogProcessor
 from engine.registry import LOG_PROCESSORS, VISBACKENDS, VISUALIZERS
+from engine.state import fence
 from engine.visualization import Visualizer
 
 if TYPE_CHECKING:
@@ -49,13 +50,14 @@ def build_visualizer(visualizer: Any, *, save_dir: Path) -> Any:
     backends = spec.pop("vis_backends", None) or []
     if not isinstance(backends, Sequence):
         backends = [backends]
-    built = [
-        VISBACKENDS.build({"save_dir": folder, **one})
-        if isinstance(one, Mapping)
-        else one
-        for one in backends
-    ]
-    return VISUALIZERS.build(spec, vis_backends=built, save_dir=folder)
+    with fence():  # the model, built next, begins alike whoever watches
+        built = [
+            VISBACKENDS.build({"save_dir": folder, **one})
+            if isinstance(one, Mapping)
+            else one
+            for one in backends
+        ]
+        return VISUALIZERS.build(spec, vis_backends=built, save_dir=folder)
 
 
 def _checked(part: Any, method: str, kind: str) -> Any:

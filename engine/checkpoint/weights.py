@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from engine.checkpoint.loader import CheckpointLoader
-from engine.checkpoint.pieces import is_sharded, laid_as
+from engine.checkpoint.pieces import MeshLayout, is_sharded, laid_as
 from engine.errors import CheckpointDamagedError, CheckpointError, a_type
 from engine.model import is_model_wrapper
 
@@ -21,6 +21,7 @@ __all__ = [
     "load_checkpoint",
     "load_state_dict",
     "put_weights",
+    "read_for",
     "weights_to_cpu",
 ]
 
@@ -56,7 +57,7 @@ def load_checkpoint(
         CheckpointDamagedError: It cannot be read, or holds no weights.
         CheckpointError: The weights do not fit the model.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
+    checkpoint = read_for(model, filename, map_location)
     put_weights(
         model,
         checkpoint,
@@ -66,6 +67,22 @@ def load_checkpoint(
         revise_keys=revise_keys,
     )
     return dict(checkpoint)
+
+
+def read_for(
+    model: nn.Module, filename: str | os.PathLike[str], map_location: Any = "cpu"
+) -> Any:
+    """What a file holds whose weights a model is to take.
+
+    Args:
+        model: If it lies in pieces on several ranks, each reads its own pieces, where
+            the file is in pieces too.
+        filename: As for :func:`load_checkpoint`.
+        map_location: As there.
+    """
+    cut: Any = next(filter(is_sharded, model.parameters()), None)
+    layout = None if cut is None else MeshLayout(cut.device_mesh)
+    return CheckpointLoader.load_checkpoint(filename, map_location, layout=layout)
 
 
 def put_weights(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from engine.dataset import count_samples
-from engine.dist import get_dist_info
+from engine.dist import get_dist_info, get_world_size, sum_over_ranks
 from engine.errors import MetricError, a_type
 from engine.evaluator.metric import BaseMetric
 
@@ -94,6 +94,10 @@ class LibraryMetric(BaseMetric):
         """Begin anew."""
 
     @abstractmethod
+    def keeps_predictions(self) -> bool:
+        """Whether it gathers lists, which have no sum over ranks."""
+
+    @abstractmethod
     def memory(self) -> Plain:
         """What the metric has gathered."""
 
@@ -133,12 +137,23 @@ class LibraryMetric(BaseMetric):
         """Compute the values over all batches and forget what was gathered.
 
         Raises:
-            MetricError: ``size`` is above 0 but the metric has seen no batch.
+            MetricError: ``size`` is above 0 but the metric has seen no batch, or one
+                that keeps all predictions has seen none on one of the ranks.
         """
-        if size > 0 and not self._batches:
+        name, world = type(self.metric).__name__, get_world_size()
+        (having,) = sum_over_ranks([self._batches > 0])
+        if size > 0 and having == 0:
             msg = (
-                f"{type(self.metric).__name__}: the dataset has {size} samples, but "
-                "the metric has seen no batch"
+                f"{name}: the dataset has {size} samples, but the metric has seen no "
+                "batch"
+            )
+            raise MetricError(msg)
+        if having < world and self.keeps_predictions():
+            # Its library would fail on the ranks without, and hang on the others.
+            msg = (
+                f"{name} keeps all predictions and needs some on each rank, but "
+                f"{world - having} of {world} ranks have none: evaluate more samples, "
+                "on fewer ranks, or with a subclass of BaseMetric"
             )
             raise MetricError(msg)
         values = self.compute_metrics([])

@@ -85,6 +85,14 @@ class TorchMetric(LibraryMetric):
         self.metric.reset()
         self._is_placed = False
 
+    def keeps_predictions(self) -> bool:
+        """Whether one of its states is a list."""
+        return any(
+            isinstance(state, list)
+            for _, one in self._metrics()
+            for state in one.metric_state.values()
+        )
+
     def memory(self) -> Plain:
         """What the metric, and those inside it, have gathered."""
         if hasattr(self.metric, "compute_groups"):

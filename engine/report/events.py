@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import evolve
 
-from engine.report.numbers import plural
+from engine.report.numbers import plural, size
 from engine.report.run import Event
 
 __all__ = ["collapse", "describe"]
@@ -37,6 +37,8 @@ def describe(record: Mapping[str, Any]) -> Event:
     ...     {"event": "resumed", "path": "a/iter_4.pth", "epoch": 1, "iter": 4}
     ... ).text
     'resumed from iter_4.pth: 1 epoch and 4 iterations in all are done'
+    >>> describe({"event": "message", "text": "by print_log"}).text
+    'by print_log'
     >>> describe(
     ...     {"event": "backend_failed", "backend": "WandB", "level": "warning"}
     ... ).text
@@ -141,6 +143,20 @@ def _reason(record: Mapping[str, Any]) -> str:
     return f"{name}: {record['reason']}"
 
 
+def _setting(record: Mapping[str, Any]) -> str:
+    return f"resume: {record['path']} {record['change']}"
+
+
+def _message(record: Mapping[str, Any]) -> str:
+    return str(record["text"])
+
+
+def _room(record: Mapping[str, Any]) -> str:
+    needed, free = size(record["size_bytes"]), size(record["free_bytes"])
+    files = plural(record["files"], "checkpoint")
+    return f"{record['path']}: {files} of {needed} to come, {free} are free"
+
+
 def _remark(record: Mapping[str, Any]) -> str:
     return f"resume: {record['part']} is {record['level_']}: {record['reason']}"
 
@@ -154,4 +170,7 @@ _WORDS = {
     "resume_remark": _remark,
     "checkpoint_passed_over": _reason,
     "config_not_written": _reason,
+    "disk_room": _room,
+    "message": _message,
+    "setting_changed": _setting,
 }

@@ -31,7 +31,7 @@ from engine.checkpoint import (
     join,
     place,
 )
-from engine.checkpoint.weights import find_weights, put_weights
+from engine.checkpoint.weights import find_weights, put_weights, read_for
 from engine.config import at, located
 from engine.dataset import check_sample_randomness
 from engine.dist import is_main_process, on_main
@@ -603,7 +603,8 @@ class Runner(RunnerBuilders):
         the memory of the run that was saved, and is not shown to it.
         """
         where = os.fspath(filename)
-        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
+        model = unwrap(self.model)
+        checkpoint = read_for(model, filename, map_location)
         weights = find_weights(checkpoint, where)  # a bare state_dict is one too
         shown = {
             key: value
@@ -613,7 +614,7 @@ class Runner(RunnerBuilders):
         shown["state_dict"] = weights
         self.call_hook("after_load_checkpoint", checkpoint=shown)
         put_weights(
-            unwrap(self.model),
+            model,
             shown,
             where,
             strict=strict,
@@ -718,7 +719,7 @@ class Runner(RunnerBuilders):
         if self._load_from is not None:
             self.load_checkpoint(self._load_from)
         elif self._resume:
-            found = Store(self.work_dir).newest_good()
+            found = Store(self.work_dir).newest_good(layout=self.strategy.layout)
             if found is not None:
                 self.load_checkpoint(found[0])
         self._has_weights = True
@@ -791,7 +792,7 @@ class Runner(RunnerBuilders):
                     "setting_changed",
                     line=f"Resume: {change.path} {change.describe()}",
                     path=change.path,
-                    effect=change.effect.value,
+                    change=change.describe(),
                 )
         mine = self._meta()["dataset_meta"]
         saved = meta.get("dataset_meta", mine)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from engine.state import fence
 from engine.visualization.backend import BaseVisBackend
 from engine.visualization.package import need
 from engine.visualization.sent import Sent
@@ -99,7 +100,8 @@ class TrackerBackend(BaseVisBackend):
     def experiment(self) -> Any:
         """The service's run; opened if it is not."""
         if self._run is None:
-            with _signals_kept():
+            # Whoever asks first: ClearML seeds python, NumPy and torch when it opens.
+            with fence(), _signals_kept():
                 self._run, self._run_id = self._open(self._run_id)
             if self._config is not None:
                 config, self._config = self._config, None
@@ -178,7 +180,8 @@ class TrackerBackend(BaseVisBackend):
         run, self._run = self._run, None
         self._sent.close()
         if run is not None:
-            self._finish(run)
+            with fence():
+                self._finish(run)
 
     # -- for subclasses --------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from engine.visualization.window import show_in_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from torch.nn import Module
 
@@ -242,11 +244,12 @@ class Visualizer:
         One that cannot say, since it fails, is left out: it goes on as it stands.
         """
         states = {}
-        for name, one in self._backends.items():
-            try:
-                states[name] = one.state_dict()
-            except Exception as error:  # noqa: BLE001 - told, or raised again
-                self._failed(name, "state_dict", None, error)
+        with self._fence():
+            for name, one in self._backends.items():
+                try:
+                    states[name] = one.state_dict()
+                except Exception as error:  # noqa: BLE001 - told, or raised again
+                    self._failed(name, "state_dict", None, error)
         return states
 
     def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
@@ -257,9 +260,10 @@ class Visualizer:
         """
         if not is_main_process():  # it would cut what the main process writes by now
             return
-        for name, one in self._backends.items():
-            if name in state_dict:
-                one.load_state_dict(state_dict[name])
+        with self._fence():
+            for name, one in self._backends.items():
+                if name in state_dict:
+                    one.load_state_dict(state_dict[name])
 
     def close(self) -> None:
         """Close each backend, also if one of them fails."""
@@ -287,10 +291,10 @@ class Visualizer:
         # Ranks stay what they are while a run is on.
         if not (is_main_process() if self._logger is None else self._shows):
             return
-        if self._draws_nothing:
+        if self._draws_nothing:  # nothing around it: this is what a log line pays
             errors = self._call_each(call, step, args, kwargs)
-        else:  # keep the random generators in place
-            with fence():
+        else:
+            with self._fence():
                 errors = self._call_each(call, step, args, kwargs)
         if errors:
             for another in errors[1:]:
@@ -353,6 +357,10 @@ class Visualizer:
                 step=step,
                 error=describe(error),
             )
+
+    def _fence(self) -> AbstractContextManager[Any]:
+        """Keeps the random generators in place, where a backend may draw from them."""
+        return nullcontext() if self._draws_nothing else fence()
 
     def _add(self, index: int, backend: BaseVisBackend) -> None:
         kind = type(backend).__name__

@@ -108,7 +108,7 @@ def signalled(folder: Path, number: int, inside: str) -> list[Any]:
 
 
 # In training it comes before the validation that is due; rank 0 hears of it there.
-@pytest.mark.parametrize(("inside", "batches"), [("training", 2), ("a validation", 4)])
+@pytest.mark.parametrize(("inside", "batches"), [("training", 1), ("a validation", 4)])
 def test_a_signal_to_one_rank_ends_all_of_them(
     tmp_path: Path, inside: str, batches: int
 ) -> None:

@@ -21,6 +21,7 @@ from engine.checkpoint import (
     Divided,
     HostCopy,
     Manifest,
+    MeshLayout,
     Store,
     divide,
     find_differences,
@@ -35,7 +36,6 @@ from engine.checkpoint.sharded import write_sharded
 from engine.cli.ckpt import export, export_whole
 from engine.cli.ckpt import verify as verify_command
 from engine.errors import CheckpointDamagedError, CheckpointError
-from engine.strategies.spread import Spread
 from tests import forked
 from tests.ranks import run_commands, run_ranks
 
@@ -104,7 +104,7 @@ def written_to(url: str, step: int) -> None:
 def _own_pieces(folder: str) -> list[str]:
     """Read what others wrote, each its own pieces; where that is not the whole."""
     mesh = init_device_mesh("cpu", (distributed.get_world_size(),))
-    found = read(f"{folder}/a.pth", layout=Spread(mesh))
+    found = read(f"{folder}/a.pth", layout=MeshLayout(mesh))
     mine = divide(found)
     assert {"state_dict.p0", "engine.gradients.1"} < set(mine.pieces)
     expected = cut(3)
