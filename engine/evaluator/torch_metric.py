@@ -80,7 +80,7 @@ class TorchMetric(LibraryMetric):
     def compute(self) -> Any:
         """What the metric computes."""
         with warnings.catch_warnings():
-            if not self._batches:  # on this rank, and others have some
+            if not self._updates:  # on this rank, and others have some
                 warnings.filterwarnings("ignore", ".*was called before the ``update``")
             return self.metric.compute()
 
