@@ -30,13 +30,16 @@ def build_log_processor(log_processor: Any, *, by_epoch: bool) -> Any:
     return _checked(log_processor, "get_log_after_iter", "log processor")
 
 
-def build_visualizer(visualizer: Any, *, save_dir: Path) -> Any:
+def build_visualizer(
+    visualizer: Any, *, save_dir: Path, name: str = "visualizer"
+) -> Any:
     """A visualizer; ``None`` gives one with the local backend.
 
     Args:
         visualizer: A visualizer, a spec with ``vis_backends`` (specs or objects), or
             ``None``.
         save_dir: Folder for backends whose spec names none.
+        name: Its name, if its spec gives none.
 
     Raises:
         ConfigError: It is none of these.
@@ -45,7 +48,7 @@ def build_visualizer(visualizer: Any, *, save_dir: Path) -> Any:
         visualizer = {"vis_backends": [{"type": "LocalVisBackend"}]}
     if not isinstance(visualizer, Mapping):
         return _checked(visualizer, "add_scalars", "visualizer")
-    spec = {"type": Visualizer, **visualizer}
+    spec = {"type": Visualizer, "name": name, **visualizer}
     folder = str(spec.pop("save_dir", save_dir / "vis_data"))
     backends = spec.pop("vis_backends", None) or []
     if not isinstance(backends, Sequence):

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from attrs import frozen
 from ignite.metrics import Metric
 from torch import nn
 
@@ -23,16 +22,16 @@ from engine.errors import DataError, MetricError, StateError, a_type
 from engine.events import Priority
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
-from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.eval_data import EvalData
+from engine.loops.eval_driven import DrivenEvaluation
 from engine.loops.eval_size import (
     length_of,
     padded_size,
     refuse_empty,
     samples_of,
 )
+from engine.loops.evaluation_mode import evaluation_mode
 from engine.loops.inside import PART, Gathered, put_back, read_place, why_not
-from engine.loops.loop import EventEngine
 from engine.loops.rewind import Rewind
 from engine.loops.rounds import Rounds
 from engine.loops.stops import Halt, Stops
@@ -51,13 +50,15 @@ from engine.state import (
 if TYPE_CHECKING:
     from ignite.engine import State
 
-__all__ = ["EvalEngine", "evaluation_mode"]
+    from engine.loops.driven import DrivenData
+
+__all__ = ["EvalEngine"]
 
 _PHASES = {"val": Phase.VALIDATING, "test": Phase.TESTING}
 _STREAMS = {"val": Stream.VALIDATION, "test": Stream.TEST}
 
 
-class EvalEngine(Driven, EventEngine):
+class EvalEngine(DrivenEvaluation):
     """Evaluates on an Ignite engine, leaving training as it was.
 
     Gradients are off and the model is in evaluation mode; the random generators start
@@ -332,68 +333,6 @@ class EvalEngine(Driven, EventEngine):
                 self._let(drive, data, length)
             self._wait_for_ranks()  # if it was ended before
 
-    def _let(
-        self, drive: Callable[[DrivenData], Any], data: Any, length: int | None
-    ) -> None:
-        """Let a loop of the user's drive this pass."""
-        assert self._data is not None
-        self.should_terminate = False
-        self.driving = True
-        try:
-            # Before the loop computes metrics, which takes all ranks.
-            feed = _Whole(self._data, self.run_state.iteration, self._wait_for_ranks)
-            metrics = drive(DrivenData(feed, data, ends=lambda: self._ends(length)))
-        except Leave:
-            metrics = None
-        finally:
-            self.driving = False
-        if isinstance(metrics, Mapping):
-            self.state.metrics = dict(metrics)
-
-    def _ends(self, length: int | None) -> bool:
-        ends = bool(self.should_terminate) or (
-            length is not None and self._done >= length
-        )
-        if ends:
-            self._wait_for_ranks()
-        return ends
-
-    # -- driven by a loop of the user's ------------------------------------------
-
-    def _calls(self) -> Mapping[str, Callable[..., None]]:
-        mode = self.mode
-        return {
-            f"before_{mode}": partial(self._run_handlers, "STARTED"),
-            f"before_{mode}_epoch": partial(self._run_handlers, "EPOCH_STARTED"),
-            f"before_{mode}_iter": self._begin_iteration,
-            f"after_{mode}_iter": self._end_iteration,
-            f"after_{mode}_epoch": self._end_epoch,
-            f"after_{mode}": partial(self._run_handlers, "COMPLETED"),
-        }
-
-    def _begin_iteration(self, batch_idx: int = 0, data_batch: Any = None) -> None:
-        del batch_idx
-        if self.should_terminate:
-            raise Leave
-        self.state.batch, self.state.output = data_batch, None
-        self.state.iteration = self._done + 1
-        self._on_iteration_started()
-
-    def _end_iteration(
-        self, batch_idx: int = 0, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        del batch_idx
-        if data_batch is not None:
-            self.state.batch = data_batch
-        self.state.output = outputs
-        self._count_batch()
-
-    def _end_epoch(self, metrics: Mapping[str, Any] | None = None) -> None:
-        self._wait_for_ranks()
-        if metrics is not None:
-            self.state.metrics = dict(metrics)
-        self._run_handlers("EPOCH_COMPLETED", self.state.metrics)
-
     # -- between two batches -----------------------------------------------------
 
     def _setup_dataloader_iter(self) -> None:
@@ -554,35 +493,3 @@ class EvalEngine(Driven, EventEngine):
 
     def _dataset_size(self) -> int | None:
         return samples_of(self.state.dataloader, self.state.epoch_length)
-
-
-@frozen
-class _Whole:
-    """An evaluation's data from its start, for who iterates it himself."""
-
-    data: EvalData
-    number: int
-    at_end: Callable[[], object]
-
-    def __iter__(self) -> Iterator[Any]:
-        yield from self.data.begin(self.number)[0]
-        self.at_end()
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module | None) -> Iterator[list[nn.Module]]:
-    """Put a model into evaluation mode, and each of its modules back afterwards.
-
-    Yields:
-        The modules that were training.
-    """
-    if model is None:
-        yield []
-        return
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield training
-    finally:
-        for module in training:
-            module.training = True

@@ -7,8 +7,9 @@ from typing import Any
 
 from attrs import evolve
 
-from engine.report.numbers import plural, size
+from engine.report.numbers import plural
 from engine.report.run import Event
+from engine.units import size_text
 
 __all__ = ["collapse", "describe"]
 
@@ -152,7 +153,8 @@ def _message(record: Mapping[str, Any]) -> str:
 
 
 def _room(record: Mapping[str, Any]) -> str:
-    needed, free = size(record["size_bytes"]), size(record["free_bytes"])
+    needed = size_text(record["size_bytes"])
+    free = size_text(record["free_bytes"])
     files = plural(record["files"], "checkpoint")
     return f"{record['path']}: {files} of {needed} to come, {free} are free"
 

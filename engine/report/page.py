@@ -28,6 +28,7 @@ from engine.report.summary import (
     throughput,
     warnings,
 )
+from engine.units import size_text
 from engine.version import __version__
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _template() -> Any:
         plural=numbers.plural,
         seconds_between=seconds_between,
         share=numbers.share,
-        size=numbers.size,
+        size=size_text,
         span=numbers.span,
         spent_parts=spent_parts,
         status=status,

@@ -29,9 +29,9 @@ from engine.checkpoint import (
     check,
     find_latest_checkpoint,
     join,
-    load_checkpoint,
     place,
 )
+from engine.checkpoint.weights import find_weights, put_weights, read_for
 from engine.config import at, located
 from engine.dataset import check_sample_randomness
 from engine.dist import is_main_process, on_main
@@ -597,20 +597,35 @@ class Runner(RunnerBuilders):
         strict: bool = False,
         revise_keys: Sequence[tuple[str, str]] = ((r"^module\.", ""),),
     ) -> dict[str, Any]:
-        """Load weights alone; see ``engine.checkpoint.load_checkpoint``."""
-        checkpoint = load_checkpoint(
-            unwrap(self.model),
-            filename,
-            map_location,
-            strict,
-            self.logger,
-            revise_keys,
+        """Load weights alone; see ``engine.checkpoint.load_checkpoint``.
+
+        Hooks may change them before (``after_load_checkpoint``). What a hook claims is
+        the memory of the run that was saved, and is not shown to it.
+        """
+        where = os.fspath(filename)
+        model = unwrap(self.model)
+        checkpoint = read_for(model, filename, map_location)
+        weights = find_weights(checkpoint, where)  # a bare state_dict is one too
+        shown = {
+            key: value
+            for key, value in (checkpoint if "state_dict" in checkpoint else {}).items()
+            if not self.hook_set.claims(key)
+        }
+        shown["state_dict"] = weights
+        self.call_hook("after_load_checkpoint", checkpoint=shown)
+        put_weights(
+            model,
+            shown,
+            where,
+            strict=strict,
+            logger=self.logger,
+            revise_keys=revise_keys,
         )
         self._has_weights = True
         self.logger.info(
             "weights_loaded", line=f"Loaded weights from {filename}", path=str(filename)
         )
-        return checkpoint
+        return dict(checkpoint)
 
     def resume(
         self,

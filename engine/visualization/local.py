@@ -117,21 +117,6 @@ class LocalVisBackend(BaseVisBackend):
         except OSError as error:
             raise ConfigError(_unwritable(path, error)) from error
 
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Append one value.
-
-        Args:
-            name: What it is called, such as ``"loss"``.
-            value: A number, or a tensor or array with one element.
-            step: Iterations or epochs finished.
-            kwargs: Not used.
-
-        Raises:
-            ConfigError: The file cannot be written.
-            SerializationError: ``value`` has no place in JSON.
-        """
-        self.add_scalars({name: value}, step)
-
     def add_scalars(
         self,
         scalar_dict: Mapping[str, Any],

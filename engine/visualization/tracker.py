@@ -20,7 +20,7 @@ from engine.state import fence
 from engine.visualization.backend import BaseVisBackend
 from engine.visualization.package import need
 from engine.visualization.sent import Sent
-from engine.visualization.values import nested, numbers, picture
+from engine.visualization.values import nested, picture, points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -132,10 +132,6 @@ class TrackerBackend(BaseVisBackend):
             self._show_image(name, array, step)
             self._sent.note([name], step)
 
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Show one value, if it is a number."""
-        self.add_scalars({name: value}, step)
-
     def add_scalars(
         self,
         scalar_dict: Mapping[str, Any],
@@ -151,8 +147,7 @@ class TrackerBackend(BaseVisBackend):
             file_path: Not used.
             kwargs: Not used.
         """
-        found = numbers(scalar_dict)
-        step = int(found.pop("step", step))
+        found, step = points(scalar_dict, step)
         _ = self.experiment
         names = self._sent.fresh(found, step)
         if names:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from engine.checkpoint import Store
+from engine.checkpoint import Store, find_latest_checkpoint
 from engine.errors import ReportError
-from engine.report import read_run, read_runs, render
+from engine.report import checkpoints, read_run, read_runs, render
 from engine.report.summary import figures, scores, status
 from tests.unit.report.records import (
     begin,
@@ -191,6 +191,23 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     assert "not those that were written" in run.checkpoints[0].reason
     (figure,) = [one for one in figures(run) if one.label == "checkpoints"]
     assert (figure.value, figure.tone) == ("1 of 2 bad", "bad")
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_checkpoint_that_goes_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, verify: bool
+) -> None:
+    """A run that is going on drops old ones while they are looked at."""
+    write(tmp_path, whole(str(tmp_path)))
+    saved(tmp_path, 1, 2)
+
+    def drops(folder: Path) -> str | None:
+        (tmp_path / "epoch_1.pth").unlink()
+        return find_latest_checkpoint(folder)
+
+    monkeypatch.setattr(checkpoints, "find_latest_checkpoint", drops)
+    (left,) = read_run(tmp_path, verify=verify).checkpoints
+    assert left.name == "epoch_2.pth"
 
 
 def test_nobody_has_to_look(tmp_path: Path) -> None:
