@@ -64,10 +64,7 @@ def _resumed(folder: str, cuts: list[int], settings: dict[str, Any]) -> list[str
     return found
 
 
-@pytest.mark.parametrize(("world", "cuts"), [(2, [3]), (3, [2, 3])])
-def test_a_resumed_run_is_bit_equal(
-    tmp_path: Path, world: int, cuts: list[int]
-) -> None:
+def test_a_resumed_run_is_bit_equal(tmp_path: Path) -> None:
     """Between windows of accumulation and inside one; saved in pieces."""
     optim = {
         "optimizer": {"type": "AdamW", "lr": 0.01},
@@ -78,8 +75,7 @@ def test_a_resumed_run_is_bit_equal(
         "optim_wrapper": optim,
         "train_cfg": {"by_epoch": False, "max_iters": 4},
     }
-    results = run_ranks(_resumed, world, str(tmp_path), cuts, settings)
-    assert results == [[]] * world
+    assert run_ranks(_resumed, 3, str(tmp_path), [2, 3], settings) == [[]] * 3
 
 
 def _stopped(folder: str) -> list[str]:
