@@ -29,7 +29,7 @@ from engine.errors import (
 )
 from engine.events import Events
 from engine.hooks import CheckpointHook
-from engine.model import ExponentialMovingAverage, StepModel
+from engine.model import ExponentialMovingAverage, ImgDataPreprocessor, StepModel
 from engine.optim import clip_grad_norm
 from engine.registry import STRATEGIES
 from engine.state import seed_everything
@@ -232,6 +232,7 @@ class Forgetful(nn.Module):
     def __init__(self, keep: str) -> None:
         super().__init__()
         self.linear = nn.Linear(2, 2)
+        self.images = ImgDataPreprocessor(mean=[1.0], std=[2.0])
         if keep == "buffer":
             self.register_buffer("table", torch.arange(3))
         elif keep == "kept":
@@ -249,7 +250,7 @@ def _meta_errors() -> list[str]:
             model = strategy.wrap(model)
             with strategy.initializing(model):
                 pass
-            found.append(str(model.get_buffer("table").tolist()))
+            found.append(str(model.get_buffer("table").flatten().tolist()))
         except ModelError as error:
             found.append(str(error))
     return found

@@ -362,6 +362,35 @@ def test_a_writer_killed_at_any_step_leaves_a_whole_checkpoint(tmp_path: Path) -
     assert seen == {1, 2}
 
 
+class Crowded:
+    """A storage whose folder another run begins in, before the index is written."""
+
+    def __init__(self, inner: Any, folder: str) -> None:
+        self._inner = inner
+        self._folder = folder
+
+    def stage(self, name: str, fill: Callable[[IO[bytes]], None]) -> Any:
+        """Let the other run clear up first."""
+        if name.endswith(".metadata"):
+            Store(self._folder).prove()
+        return self._inner.stage(name, fill)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def _beside_another(folder: str) -> None:
+    store = Store(folder)
+    store._storage = Crowded(store.storage, folder)
+    write_sharded(store, "a.pth", cut(1))
+
+
+def test_a_run_that_begins_meanwhile_sweeps_nothing_away(tmp_path: Path) -> None:
+    """What is being written is seen to be in use."""
+    run_ranks(_beside_another, 2, str(tmp_path))
+    assert list(find_differences(tree(1), read(tmp_path / "a.pth"))) == []
+
+
 def test_a_folder_that_is_being_written_is_not_swept_away(tmp_path: Path) -> None:
     """Nor one whose checkpoint has lost its manifest."""
     run_ranks(written, 2, str(tmp_path), 1)
