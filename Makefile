@@ -30,6 +30,7 @@ oracle: .venv/.oracle  ## Compare with MMEngine 0.10.7, as a black box, on rando
 	$(RUN) tests/oracle/checkpoints_against_mmengine.py
 	$(RUN) tests/oracle/initializers_against_mmengine.py --cases 300
 	$(RUN) tests/oracle/runs_against_mmengine.py --cases 60
+	$(RUN) tests/oracle/dist_against_mmengine.py
 	$(RUN) tests/oracle/early_stopping_against_mmengine.py --cases 5000
 	$(RUN) tests/oracle/log_lines_against_mmengine.py --cases 1000
 

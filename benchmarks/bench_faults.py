@@ -225,9 +225,9 @@ def _told(place: Path) -> dict[int, str]:
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Of the newest checkpoint; none if there is none."""
     found = Store(folder).newest_good()
-    assert found is not None
-    weights: dict[str, torch.Tensor] = found[1]["state_dict"]
+    weights: dict[str, torch.Tensor] = {} if found is None else found[1]["state_dict"]
     return weights
 
 

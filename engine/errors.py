@@ -21,6 +21,7 @@ The tree; each leaf also derives from the built-in a caller would catch::
     ├── MetricError (ValueError)       metrics that clash, are missing or fail
     ├── ReportError (ValueError)       a report of what is no run, or that needs more
     ├── NonFiniteError (ArithmeticError)     a loss or gradient that is nan or infinite
+    ├── RankFailedError (RuntimeError)  another rank failed, and with it the run
     ├── RunInterrupted (RuntimeError)  no mistake: a signal or the clock ended the run
     └── CheckpointError (RuntimeError)
         ├── CheckpointNotFoundError (FileNotFoundError)
@@ -59,6 +60,7 @@ __all__ = [
     "NonFiniteError",
     "OptimizerError",
     "PriorityError",
+    "RankFailedError",
     "RegistryError",
     "ReportError",
     "RunInterrupted",
@@ -157,6 +159,18 @@ class ReportError(EngineError, ValueError):
 
 class NonFiniteError(EngineError, ArithmeticError):
     """A loss or a gradient is nan or infinite, and the run cannot go on with it."""
+
+
+class RankFailedError(EngineError, RuntimeError):
+    """Another rank failed, or is gone, and this one cannot go on without it.
+
+    Attributes:
+        ranks: Those that failed, as far as that is known.
+        told: Whether they left word, and so tell the user themselves.
+    """
+
+    ranks: tuple[int, ...] = ()
+    told: bool = False
 
 
 _TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h

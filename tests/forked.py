@@ -31,10 +31,11 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["run"]
+__all__ = ["client", "run", "variables"]
 
 ROOT = Path(__file__).parents[1]
 ADDRESS = "ENGINE_TESTS_SERVER"  # the environment's name for the server's socket
+RANKS = {"--nproc", "--launcher", "WORLD_SIZE"}  # a command that has one has ranks
 PRELOAD = (
     "engine.runner",
     "engine.cli.app",
@@ -45,7 +46,11 @@ PRELOAD = (
     "engine.cli.diff_runs",
     "engine.cli.report",
     "engine.cli.verify_resume",
+    "torch._dynamo",  # what tensors that lie over ranks import when first used
+    "torch.distributed.checkpoint",
+    "torch.distributed.fsdp",
     "sklearn.datasets",
+    "pytest",
     "yaml",
 )
 
@@ -68,6 +73,16 @@ def run(
             streams = (none, out, err)
             code = _ask(address, words, cwd, {**environment, ADDRESS: address}, streams)
         return subprocess.CompletedProcess(words, code, _text(out), _text(err))
+
+
+def client() -> tuple[str, ...]:
+    """The words before those for :func:`run`, for who starts a command by a shell."""
+    return sys.executable, str(Path(__file__).resolve())
+
+
+def variables() -> dict[str, str]:
+    """What :func:`client` needs in its environment."""
+    return {ADDRESS: _server(), "PYTHONPATH": str(ROOT)}
 
 
 def _text(file: IO[bytes]) -> str:
@@ -135,10 +150,12 @@ def _serve() -> None:
         if sys.stdin in ready:
             os._exit(0)
         connection, _ = listening.accept()
+        size, numbers, _, _ = socket.recv_fds(connection, 4, 3)
+        request = json.loads(_exactly(connection, int.from_bytes(size, "big")))
+        if RANKS.intersection([*request["words"], *request["env"]]):
+            importlib.import_module("torch._dynamo")  # DDP does, for seconds, each time
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            size, numbers, _, _ = socket.recv_fds(connection, 4, 3)
-            request = json.loads(_exactly(connection, int.from_bytes(size, "big")))
             command = os.fork()
             if command == 0:
                 connection.close()
@@ -148,6 +165,8 @@ def _serve() -> None:
             connection.sendall(bytes([code % 256]))
             os._exit(0)
         connection.close()
+        for number in numbers:
+            os.close(number)
 
 
 def _become(request: dict[str, Any], streams: list[int]) -> None:

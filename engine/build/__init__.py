@@ -14,6 +14,7 @@ from engine.build.loops import bounded_by_iters, build_eval_loop, build_train_lo
 from engine.build.model import build_model, compile_model, unwrap, wrap_model
 from engine.build.optim import build_optim_wrapper, build_param_schedulers
 from engine.build.parts import Builder, RunParts
+from engine.build.strategy import build_strategy
 
 __all__ = [
     "DEFAULT_HOOKS",
@@ -30,6 +31,7 @@ __all__ = [
     "build_model",
     "build_optim_wrapper",
     "build_param_schedulers",
+    "build_strategy",
     "build_train_loop",
     "build_visualizer",
     "check_groups",

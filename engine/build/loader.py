@@ -10,7 +10,8 @@ from typing import Any
 from torch.utils.data import DataLoader, SequentialSampler
 
 from engine.config import at
-from engine.dataset import pseudo_collate
+from engine.dataset import DefaultSampler, pseudo_collate
+from engine.dist import get_world_size
 from engine.errors import ConfigError, a_type, did_you_mean
 from engine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 
@@ -78,6 +79,9 @@ def _check_keys(spec: dict[str, Any], where: str) -> None:
 
 def _build_parts(spec: dict[str, Any], dataset: Any, seed: int | None) -> None:
     """Put finished samplers and functions in the place of those that ``spec`` has."""
+    if _shares_need_sampler(spec, dataset):
+        shuffle = bool(spec.pop("shuffle", False))
+        spec["sampler"] = DefaultSampler(dataset, shuffle=shuffle, seed=seed)
     for name in ("sampler", "batch_sampler"):
         if spec.get(name) is None:
             continue
@@ -90,6 +94,16 @@ def _build_parts(spec: dict[str, Any], dataset: Any, seed: int | None) -> None:
         if name in spec:
             with at(name):
                 spec[name] = _build_function(spec[name])
+
+
+def _shares_need_sampler(spec: Mapping[str, Any], dataset: Any) -> bool:
+    """Whether ranks would each read all of the data: then each gets its share.
+
+    The global order is the one that a process alone reads.
+    """
+    given = spec.get("sampler") is not None or spec.get("batch_sampler") is not None
+    by_index = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
+    return get_world_size() > 1 and not given and by_index
 
 
 def _checked(start: str, part: Any, expected: str) -> Any:

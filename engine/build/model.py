@@ -5,51 +5,55 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
+from engine.build.strategy import build_strategy
 from engine.config import at
-from engine.errors import ConfigError, a_type, check_switch
-from engine.model import (
-    MMDistributedDataParallel,
-    StepModel,
-    compile_step,
-    convert_sync_batchnorm,
-    is_model_wrapper,
-    revert_sync_batchnorm,
-)
-from engine.registry import MODEL_WRAPPERS, MODELS
+from engine.errors import ConfigError, a_type
+from engine.model import StepModel, compile_step, is_model_wrapper
+from engine.registry import MODELS
+from engine.strategies import SingleStrategy, Strategy
 
 __all__ = ["build_model", "compile_model", "unwrap", "wrap_model"]
 
 
-def build_model(model: Any) -> nn.Module:
+def build_model(model: Any, strategy: Strategy | None = None) -> nn.Module:
     """A model from its spec, on the device that the run uses.
 
     Args:
         model: A module, or a spec of one; in that of a ``StepModel``, ``module`` and
             ``loss`` may be specs too. A spec is built when the run is seeded, so its
             first weights follow from the seed.
+        strategy: Says where it lies, and may build it without memory; ``None``: one
+            process.
 
     Raises:
         ConfigError: It is neither.
     """
+    strategy = SingleStrategy() if strategy is None else strategy
     built = model
     if isinstance(model, Mapping):
-        spec = dict(model)
-        if _is_step_model(spec.get("type")):
-            for name in ("module", "loss"):
-                if isinstance(spec.get(name), Mapping):
-                    with at(name):
-                        spec[name] = MODELS.build(spec[name])
-        built = MODELS.build(spec)
+        with strategy.building():
+            built = _build(model)
     if not isinstance(built, nn.Module):
         message = (
             f"model: expected a torch.nn.Module or a spec of one, found {a_type(built)}"
         )
         raise ConfigError(message)
+    if any(one.is_meta for one in built.parameters()):
+        return built  # without memory: the strategy gives it some when it wraps it
     # CUDA_VISIBLE_DEVICES=-1 leaves the CPU.
-    return built.to("cuda" if torch.cuda.is_available() else "cpu")
+    return built.to(strategy.device)
+
+
+def _build(model: Mapping[str, Any]) -> Any:
+    spec = dict(model)
+    if _is_step_model(spec.get("type")):
+        for name in ("module", "loss"):
+            if isinstance(spec.get(name), Mapping):
+                with at(name):
+                    spec[name] = MODELS.build(spec[name])
+    return MODELS.build(spec)
 
 
 def _is_step_model(kind: Any) -> bool:
@@ -82,37 +86,15 @@ def wrap_model(
     Raises:
         ConfigError: The model is wrapped already, or a setting is none of those.
     """
-    check_switch("find_unused_parameters", find_unused_parameters)
-    if sync_bn not in (None, "torch"):
-        message = f"sync_bn={sync_bn!r}: give 'torch', or leave it out"
-        raise ConfigError(message)
-    if is_model_wrapper(model):
-        if model_wrapper_cfg is not None:
-            message = (
-                f"the model is {a_type(model)} already: drop "
-                "model_wrapper_cfg, or give the model without its wrapper"
-            )
-            raise ConfigError(message)
-        return model
-    if model_wrapper_cfg is not None and not isinstance(model_wrapper_cfg, Mapping):
-        message = f"expected a spec of a wrapper, found {a_type(model_wrapper_cfg)}"
-        raise ConfigError(message)
+    wrapping = build_strategy(
+        None,
+        model_wrapper_cfg=model_wrapper_cfg,
+        sync_bn=sync_bn,
+        find_unused_parameters=find_unused_parameters,
+    )
     if not distributed and model_wrapper_cfg is None:
-        return revert_sync_batchnorm(model)
-    if sync_bn is not None:
-        model = convert_sync_batchnorm(model, sync_bn)
-    if model_wrapper_cfg is None:
-        places = [one.device for one in model.parameters()][:1]
-        cuda = bool(places) and places[0].type == "cuda"
-        return MMDistributedDataParallel(
-            model,
-            device_ids=places if cuda else None,
-            broadcast_buffers=False,
-            find_unused_parameters=find_unused_parameters,
-        )
-    spec = {"type": "MMDistributedDataParallel", **model_wrapper_cfg}
-    wrapped: nn.Module = MODEL_WRAPPERS.build(spec, module=model)
-    return wrapped
+        wrapping = SingleStrategy()
+    return wrapping.wrap(model)
 
 
 def unwrap(model: nn.Module) -> nn.Module:

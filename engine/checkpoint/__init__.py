@@ -23,7 +23,18 @@ from engine.checkpoint.location import (
 from engine.checkpoint.manifest import Manifest
 from engine.checkpoint.parts import Parts
 from engine.checkpoint.peek import first_log_folder
+from engine.checkpoint.pieces import (
+    Divided,
+    Layout,
+    MeshLayout,
+    divide,
+    is_sharded,
+    keep_part,
+    laid_as,
+    map_leaves,
+)
 from engine.checkpoint.publish import publish
+from engine.checkpoint.ranks import gather_ranks, of_rank
 from engine.checkpoint.reading import read, verify
 from engine.checkpoint.retention import choose
 from engine.checkpoint.room import Room, count_files, count_saves, tree_bytes
@@ -45,9 +56,12 @@ from engine.checkpoint.writer import Writer
 __all__ = [
     "CheckpointLoader",
     "Difference",
+    "Divided",
     "HostCopy",
+    "Layout",
     "Location",
     "Manifest",
+    "MeshLayout",
     "Parts",
     "Room",
     "Store",
@@ -60,19 +74,26 @@ __all__ = [
     "compare_checkpoints",
     "count_files",
     "count_saves",
+    "divide",
     "examine",
     "find_differences",
     "find_latest_checkpoint",
     "find_weights",
     "first_log_folder",
+    "gather_ranks",
     "get_state_dict",
     "is_mmengine",
+    "is_sharded",
     "is_url",
     "join",
+    "keep_part",
+    "laid_as",
     "load_checkpoint",
     "load_state_dict",
     "make_writable",
+    "map_leaves",
     "name_of",
+    "of_rank",
     "parent_of",
     "place",
     "publish",

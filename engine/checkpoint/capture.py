@@ -57,6 +57,7 @@ def capture(
     randomness: Plain = None,
     data: Plain = None,
     validation: Plain = None,
+    buckets: Plain = None,
 ) -> dict[str, Any]:
     """Put a run's state together.
 
@@ -71,6 +72,7 @@ def capture(
         randomness: Training's random generators; ``None``: as they are now.
         data: What the training data needs, beside its place in ``state``.
         validation: Where a validation is that is left between two of its batches.
+        buckets: In which order the gradients of DDP wrappers become ready.
 
     Returns:
         A checkpoint (see ``checkpoint/format.py``); its tensors are the run's own.
@@ -105,6 +107,7 @@ def capture(
         "parts": {name: part.state_dict() for name, part in parts.others.items()},
         "data": data,
         "validation": validation,
+        "buckets": buckets,
         "at_safe_point": at_safe_point,
         "environment": environment(),
     }

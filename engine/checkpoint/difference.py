@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from attrs import frozen
 
+from engine.checkpoint.ranks import names_by_rank
 from engine.errors import a_type
 
 __all__ = ["Difference", "compare_checkpoints", "find_differences", "split_parts"]
@@ -210,19 +211,28 @@ def split_parts(checkpoint: Any) -> dict[str, Any]:
             parts[name] = left.pop(key)
     hub = left.pop("message_hub", None)
     for key, value in ours.items():
-        if key in ("hooks", "parts"):
-            parts |= {
-                f"{key.removesuffix('s')} {name!r}": _timeless(state)
-                for name, state in value.items()
-            }
-        elif key not in _NOT_THE_RUN and key != "randomness":
-            parts[key] = value
+        parts |= _split_ours(key, value)
     parts |= {str(key): _timeless(value) for key, value in left.items()}
     if "randomness" in ours:
         parts["generators"] = ours["randomness"]
     if hub is not None:
         parts["message hub"] = _timeless(hub)
     return parts
+
+
+def _split_ours(key: str, value: Any) -> dict[str, Any]:
+    """The parts that lie under one key of ``engine``."""
+    if key in ("hooks", "parts"):
+        return {
+            f"{key.removesuffix('s')} {name!r}": _timeless(state)
+            for name, state in value.items()
+        }
+    if key == "ranks":
+        named = names_by_rank(value).items()
+        return {rank: _timeless_names(entries) for rank, entries in named}
+    if key in _NOT_THE_RUN or key == "randomness":
+        return {}
+    return {key: value}
 
 
 def compare_checkpoints(one: Any, other: Any) -> Iterator[Difference]:
@@ -241,6 +251,15 @@ def compare_checkpoints(one: Any, other: Any) -> Iterator[Difference]:
     for part in theirs:
         if part not in mine:
             yield Difference(part, "", "only the second one has it")
+
+
+def _timeless_names(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries by their place, without those of clock times."""
+    return {
+        name: _timeless(value)
+        for name, value in entries.items()
+        if not TIMES.intersection(name.split("/"))
+    }
 
 
 def _timeless(tree: Any) -> Any:

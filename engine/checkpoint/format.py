@@ -19,6 +19,8 @@
       validation         where a validation is that was left between two of its batches:
                          batches done, what its metrics gathered, its generators; or
                          why it begins again whole; or None
+      buckets            in which order each DDP wrapper's gradients become ready
+      ranks              of a run on several: what each rank has otherwise than rank 0
       at_safe_point      whether all handlers of the last event had run
       environment        what exact resume depends on: versions, threads
 
@@ -38,6 +40,7 @@ import numpy as np
 import torch
 
 from engine.checkpoint.convert import is_mmengine
+from engine.checkpoint.pieces import is_sharded
 from engine.errors import CheckpointDamagedError, a_type
 
 __all__ = [
@@ -104,6 +107,8 @@ def find_foreign(value: Any, where: str = "checkpoint") -> str | None:
     "checkpoint['meta']['best'][1] is a builtins.object"
     """
     kind = type(value)
+    if is_sharded(value):
+        return f"{where} is a tensor that lies over ranks (write_sharded writes those)"
     if value is None or kind in _LEAVES or isinstance(value, torch.Tensor):
         return None
     inside: Any = None

@@ -67,6 +67,8 @@ class HostCopy:
         self, value: torch.Tensor, used: dict[_Key, torch.Tensor]
     ) -> torch.Tensor:
         value = value.detach()
+        if value.is_meta:
+            return value  # a shape, and no numbers
         plain = value.layout is torch.strided and not value.is_quantized
         if not plain or value.numel() == 0 or value.is_conj() or value.is_neg():
             return value.to("cpu", copy=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from engine.checkpoint.reading import read
 from engine.errors import DuplicateNameError
+
+if TYPE_CHECKING:
+    from engine.checkpoint.pieces import Layout
 
 __all__ = ["CheckpointLoader"]
 
@@ -73,6 +76,8 @@ class CheckpointLoader:
         filename: str | os.PathLike[str],
         map_location: Any = None,
         logger: Any = None,
+        *,
+        layout: Layout | None = None,
     ) -> Any:
         """Load what a file holds.
 
@@ -80,6 +85,7 @@ class CheckpointLoader:
             filename: A path, a URL, or a name with a registered prefix.
             map_location: Where tensors are put, as for ``torch.load``.
             logger: Told which file, by ``info(event, **keys)``; ``None``: nobody is.
+            layout: As for :func:`read`.
 
         Raises:
             CheckpointNotFoundError: There is no such file.
@@ -91,4 +97,4 @@ class CheckpointLoader:
         fits = [prefix for prefix in cls._schemes if name.startswith(prefix)]
         if fits:
             return cls._schemes[max(fits, key=len)](name, map_location=map_location)
-        return read(filename, map_location=map_location)
+        return read(filename, map_location=map_location, layout=layout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -113,10 +114,11 @@ class LocalStorage:
 
     def read_text(self, name: str) -> str | None:
         """A small file's text; ``None`` if there is none."""
-        path = self.folder / name
-        if not path.is_file():
+        try:  # not asked first: another run may delete it in between
+            text = (self.folder / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
-        return path.read_bytes().decode(errors="replace")
+        return text.decode(errors="replace")
 
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path | None]:
@@ -124,13 +126,50 @@ class LocalStorage:
         path = self.folder / name
         yield path if path.is_file() else None
 
+    def folders(self, suffix: str) -> list[str]:
+        """Names of the folders in it whose names end so."""
+        return sorted(one.name for one in self.folder.glob(f"*{suffix}/"))
+
+    def drop_folder(self, name: str) -> None:
+        """Delete a folder with its files; one that is gone already is fine."""
+        path = self.folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+            _sync_folder(self.folder)
+
+    @contextmanager
+    def holding(self, name: str) -> Iterator[None]:
+        """While the body runs, a folder, which is made, is seen to be in use."""
+        path = self.folder / name
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            _lock(descriptor)
+            yield
+        finally:
+            _unlock(descriptor)
+            os.close(descriptor)
+
+    def is_held(self, name: str) -> bool:
+        """Whether a writer, in this process or another one, holds a folder."""
+        try:
+            descriptor = os.open(self.folder / name, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _lock(descriptor)
+        finally:
+            os.close(descriptor)
+
     def files(self, suffix: str) -> list[Listed]:
         """The files whose names end so."""
         found = []
         for path in self.folder.glob(f"*{suffix}"):
-            if path.is_file():
+            with suppress(FileNotFoundError):  # another run deletes it just now
                 status = path.stat()
-                found.append(Listed(path.name, status.st_mtime, status.st_size))
+                if stat.S_ISREG(status.st_mode):
+                    listed = Listed(path.name, status.st_mtime, status.st_size)
+                    found.append(listed)
         return found
 
     def prove(self) -> None:
@@ -141,7 +180,7 @@ class LocalStorage:
         """
         make_writable(self.folder)
         for part in self.folder.glob(f"*{_PART}"):
-            with part.open("rb") as file:
+            with suppress(FileNotFoundError), part.open("rb") as file:
                 if _lock(file.fileno()) and _is(part, file):  # nobody writes it
                     part.unlink(missing_ok=True)
 

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import asdict, field, fields, frozen
-from attrs.validators import ge, instance_of
+from attrs.validators import ge, instance_of, optional
 
+from engine.checkpoint.pieces import SHARDS
 from engine.errors import SerializationError
 
 __all__ = ["SUFFIX", "Manifest", "manifest_name"]
@@ -44,6 +45,8 @@ class Manifest:
         run_id: The run that owns the file and may delete it.
         time: When it was saved, for people.
         format: Of the checkpoint (``checkpoint/format.py``); 0: none of ours.
+        shards: ``folder``, and ``files`` in it with ``size_bytes`` and ``digest`` of
+            each; ``None`` where the file is all there is.
     """
 
     size_bytes: int = field(validator=[instance_of(int), ge(0)])
@@ -54,6 +57,9 @@ class Manifest:
     run_id: str = field(default="", validator=instance_of(str))
     time: str = field(default="", validator=instance_of(str))
     format: int = field(default=0, validator=instance_of(int))
+    shards: dict[str, Any] | None = field(
+        default=None, validator=optional(instance_of(dict))
+    )
 
     @classmethod
     def describe(
@@ -63,6 +69,9 @@ class Manifest:
         meta: Any = checkpoint.get("meta") if isinstance(checkpoint, Mapping) else None
         ours: Any = (
             checkpoint.get("engine") if isinstance(checkpoint, Mapping) else None
+        )
+        shards: Any = (
+            checkpoint.get(SHARDS) if isinstance(checkpoint, Mapping) else None
         )
         meta = meta if isinstance(meta, Mapping) else {}
         ours = ours if isinstance(ours, Mapping) else {}
@@ -75,11 +84,23 @@ class Manifest:
             run_id=str(meta.get("run_id", "")),
             time=str(meta.get("time", "")),
             format=_count(ours.get("format")),
+            shards={key: shards[key] for key in ("folder", "files")}
+            if isinstance(shards, Mapping)
+            else None,
         )
+
+    @property
+    def total_bytes(self) -> int:
+        """Of the file and its shards."""
+        files = {} if self.shards is None else self.shards["files"]
+        shards: int = sum(one["size_bytes"] for one in files.values())
+        return self.size_bytes + shards
 
     def to_text(self) -> str:
         """JSON, with a checksum of its own, so that damage to it is not the file's."""
         plain = {"version": 1, **asdict(self)}
+        if self.shards is None:  # the same as before there were any
+            del plain["shards"]
         return json.dumps({**plain, "check": _check(plain)}, indent=1) + "\n"
 
     @classmethod
@@ -96,7 +117,7 @@ class Manifest:
             message = f"{where}: the manifest is damaged: {error}"
             raise SerializationError(message) from error
         names = {one.name for one in fields(cls)}
-        if check != _check(plain) or set(plain) != {"version", *names}:
+        if check != _check(plain) or {*plain, "shards"} != {"version", *names}:
             message = f"{where}: the manifest is damaged, or of a newer version"
             raise SerializationError(message)
         del plain["version"]

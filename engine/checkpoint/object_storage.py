@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -83,11 +83,12 @@ class ObjectStorage:
             Exception: Whatever the file system raises; nothing was committed.
         """
         # A file system with folders needs them; an object store takes it for nothing.
-        self.system.makedirs(self.prefix, exist_ok=True)
+        path = f"{self.prefix}/{name}"
+        self.system.makedirs(path.rpartition("/")[0], exist_ok=True)
         self.system.start_transaction()
         staged = StagedObject(self.system)
         try:
-            with self.system.open(f"{self.prefix}/{name}", "wb") as file:
+            with self.system.open(path, "wb") as file:
                 fill(file)
         except BaseException:
             staged.discard()
@@ -126,6 +127,31 @@ class ObjectStorage:
                 shutil.copyfileobj(source, target, 1 << 20)
             target.flush()
             yield Path(target.name)
+
+    def folders(self, suffix: str) -> list[str]:
+        """Last parts of the prefixes below this one that end so."""
+        self.system.invalidate_cache()
+        try:
+            found = self.system.ls(self.prefix, detail=True)
+        except FileNotFoundError:
+            return []
+        names = [Path(one["name"]).name for one in found if one["type"] == "directory"]
+        return sorted(name for name in names if name.endswith(suffix))
+
+    def drop_folder(self, name: str) -> None:
+        """Delete all objects below a prefix; none is fine."""
+        with suppress(FileNotFoundError):
+            self.system.rm(f"{self.prefix}/{name}", recursive=True)
+
+    def holding(self, name: str) -> AbstractContextManager[None]:
+        """Nothing: object stores have no locks."""
+        del name
+        return nullcontext()
+
+    def is_held(self, name: str) -> bool:
+        """Always: nobody can tell, so nobody may sweep it away."""
+        del name
+        return True
 
     def files(self, suffix: str) -> list[Listed]:
         """The objects whose names end so."""

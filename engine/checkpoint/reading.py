@@ -13,6 +13,7 @@ from engine.checkpoint.convert import known_classes
 from engine.checkpoint.hashing import digest_of
 from engine.checkpoint.location import name_of, parent_of, place
 from engine.checkpoint.manifest import Manifest, manifest_name
+from engine.checkpoint.pieces import SHARDS, missing_pieces
 from engine.checkpoint.storage import open_storage
 from engine.errors import (
     CheckpointDamagedError,
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.checkpoint.location import Location
+    from engine.checkpoint.pieces import Layout
     from engine.checkpoint.storage import Storage
 
-__all__ = ["find_manifest", "read", "verify"]
+__all__ = ["find_manifest", "read", "shards_of", "verify"]
 
 _SHOWN = 5  # files that a message names
 
@@ -38,15 +40,19 @@ def read(
     *,
     map_location: Any = "cpu",
     backend_args: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
 ) -> Any:
     """Read a file without running anything that is pickled in it.
 
-    It is compared with its manifest before, or without one with its own checksums.
+    It is compared with its manifest before, or without one with its own checksums. What
+    ranks wrote in pieces is put together.
 
     Args:
         path: The file; a path, or a URL that fsspec knows.
         map_location: Where tensors are put, as for ``torch.load``.
         backend_args: For the file system of a URL.
+        layout: How tensors that were saved in pieces lie on this run's ranks; ``None``:
+            whole.
 
     Raises:
         CheckpointNotFoundError: There is no such file.
@@ -58,7 +64,15 @@ def read(
         if file is None:
             raise CheckpointNotFoundError(_not_found(place_, storage))
         _verify(place_, file, find_manifest(storage, name_of(place_)))
-        return _load(place_, file, map_location)
+        found = _load(place_, file, map_location)
+    if not missing_pieces(found):
+        return found
+    # torch's part for it takes as long to import as all of ours.
+    from engine.checkpoint.sharded_reading import complete
+
+    return complete(
+        storage, found, str(place_), layout=layout, map_location=map_location
+    )
 
 
 def verify(
@@ -79,7 +93,21 @@ def verify(
         if file is None:
             raise CheckpointNotFoundError(_not_found(place_, storage))
         _verify(place_, file, manifest)
+        shards = manifest.shards if manifest else shards_of(file)
+    if shards is not None:
+        from engine.checkpoint.sharded_reading import verify_shards
+
+        verify_shards(storage, shards, str(place_))
     return manifest
+
+
+def shards_of(file: Path) -> Mapping[str, Any] | None:
+    """What a checkpoint file itself says of its shards; its tensors are not read."""
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
+        return None  # damaged, or of another kind: who reads it says so
+    return found.get(SHARDS) if missing_pieces(found) else None
 
 
 def find_manifest(storage: Storage, name: str) -> Manifest | None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from attrs import frozen
 
+from engine.checkpoint.pieces import is_sharded, map_leaves
 from engine.checkpoint.tree import strided_tensors
 
 __all__ = ["Room", "count_files", "count_saves", "tree_bytes"]
@@ -106,6 +107,8 @@ class Room:
 def tree_bytes(tree: Any) -> int:
     """Bytes of the tensors in a tree; memory that several share counts once.
 
+    Of tensors that lie over ranks those of all ranks together.
+
     Args:
         tree: Mappings, lists, tuples, tensors and plain values.
     """
@@ -113,7 +116,14 @@ def tree_bytes(tree: Any) -> int:
         (one.device, one.data_ptr(), one.nbytes()): one.nbytes()
         for one in map(torch.Tensor.untyped_storage, strided_tensors(tree))
     }
-    return sum(storages.values())
+    whole = 0
+
+    def add(value: Any) -> None:
+        nonlocal whole
+        whole += value.nbytes if is_sharded(value) else 0
+
+    map_leaves(tree, add)
+    return sum(storages.values()) + whole
 
 
 def _mebibytes(size: int) -> str:

@@ -47,6 +47,18 @@ class Storage(Protocol):
     def local_copy(self, name: str) -> AbstractContextManager[Path | None]:
         """The file as one on this machine's disk; ``None`` if there is none."""
 
+    def folders(self, suffix: str) -> list[str]:
+        """Names of the folders in it whose names end so."""
+
+    def drop_folder(self, name: str) -> None:
+        """Delete a folder with its files; one that is gone already is fine."""
+
+    def holding(self, name: str) -> AbstractContextManager[None]:
+        """While the body runs, a folder is seen to be in use."""
+
+    def is_held(self, name: str) -> bool:
+        """Whether a folder is known to be in use by anyone."""
+
     def files(self, suffix: str) -> list[Listed]:
         """The files whose names end so."""
 

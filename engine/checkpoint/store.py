@@ -9,6 +9,7 @@ Writing, on a disk::
     older ones           deleted
 
 In an object store an object appears when it is committed; then comes the manifest.
+``sharded.py`` says how ranks write one together.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import torch
 from attrs import define, field
 
+from engine.checkpoint.folders import FOLDER_SUFFIX, left_over, owner_of
 from engine.checkpoint.format import check, find_foreign
 from engine.checkpoint.hashing import HashingFile
 from engine.checkpoint.location import Location, join, name_of, parent_of, place
 from engine.checkpoint.manifest import SUFFIX, Manifest, manifest_name
-from engine.checkpoint.reading import find_manifest, read
+from engine.checkpoint.reading import find_manifest, read, shards_of
 from engine.checkpoint.retention import Entry, newest_first
 from engine.checkpoint.storage import Storage, open_storage
+from engine.dist import gather_on_all, on_main
 from engine.errors import (
     CheckpointDamagedError,
     CheckpointError,
@@ -37,6 +40,8 @@ from engine.errors import (
 
 if TYPE_CHECKING:
     import os
+
+    from engine.checkpoint.pieces import Layout
 
 __all__ = [
     "POINTER",
@@ -120,6 +125,7 @@ class Store:
         """
         path = join(self.folder, name)
         check_writable(checkpoint, str(path))
+        older = self._shards(name)
         found: dict[str, Any] = {}
 
         def fill(file: IO[bytes]) -> None:
@@ -144,21 +150,54 @@ class Store:
             except BaseException:
                 staged.discard()
                 raise
+        if older not in (None, (manifest.shards or {}).get("folder")):
+            with self._explained(join(self.folder, str(older)), "deleted"):
+                self._storage.drop_folder(str(older))
         return path
 
     def prove(self) -> None:
         """Find out whether files can be written here; makes the folder.
 
-        What writers that were killed left behind is deleted.
+        What writers that were killed left behind is deleted, folders of shards too.
 
         Raises:
             CheckpointError: They cannot.
         """
         try:
             self._storage.prove()
+            self._sweep()
         except Exception as error:
             message = f"{self.folder}: checkpoints could not be written: {error}"
             raise CheckpointError(message) from error
+
+    @property
+    def storage(self) -> Storage:
+        """What is done with its files."""
+        return self._storage
+
+    def _sweep(self) -> None:
+        """Delete folders of shards that no checkpoint names and nobody writes."""
+        folders = self._storage.folders(FOLDER_SUFFIX)
+        files = {owner_of(one) for one in folders}
+        named = {one: self._shards(one) for one in files if self._is_there(one)}
+        for folder in left_over(folders, named):
+            if not self._storage.is_held(folder):
+                self._storage.drop_folder(folder)
+
+    def _is_there(self, name: str) -> bool:
+        with self._storage.local_copy(name) as file:
+            return file is not None
+
+    def _shards(self, name: str) -> str | None:
+        """The folder of shards that a file names; ``None`` if it names none."""
+        manifest = find_manifest(self._storage, name)
+        shards: Any = None
+        if manifest is not None:
+            shards = manifest.shards
+        else:  # its writer was killed before the manifest
+            with self._storage.local_copy(name) as file:
+                shards = None if file is None else shards_of(file)
+        return None if shards is None else str(shards["folder"])
 
     def free_bytes(self) -> int | None:
         """Free space of the folder's disk; ``None`` where nobody knows."""
@@ -186,7 +225,7 @@ class Store:
         return find_manifest(self._storage, name) is not None
 
     def drop(self, name: str, *, run_id: str | None = None) -> bool:
-        """Delete a file and its manifest; what is gone already is fine.
+        """Delete a file, its manifest and its shards; what is gone already is fine.
 
         Args:
             name: A file of the folder.
@@ -202,8 +241,11 @@ class Store:
         with self._explained(path, "deleted"), self._storage.committing():
             if run_id is not None and self.owner(name) != run_id:
                 return False
+            shards = self._shards(name)
             self._storage.drop(name)
             self._storage.drop(manifest_name(name))
+            if shards is not None:
+                self._storage.drop_folder(shards)
         return True
 
     def _put(self, name: str, text: str) -> None:
@@ -242,14 +284,22 @@ class Store:
     # -- reading ----------------------------------------------------------------
 
     def newest_good(
-        self, *, map_location: Any = "cpu", among: Sequence[Location] | None = None
+        self,
+        *,
+        map_location: Any = "cpu",
+        among: Sequence[Location] | None = None,
+        layout: Layout | None = None,
     ) -> tuple[Location, dict[str, Any], list[str]] | None:
         """The newest checkpoint that can be resumed from.
+
+        All ranks of a run ask together: each reads the one that rank 0 finds.
 
         Args:
             map_location: Where tensors are put while reading.
             among: Files to choose from, newest first; ``None``: the one that
                 ``last_checkpoint`` names, then the others.
+            layout: How tensors that were saved in pieces lie on this run's ranks;
+                ``None``: whole.
 
         Returns:
             Path, contents, and a remark for each file that was passed over; ``None``
@@ -259,27 +309,73 @@ class Store:
             CheckpointDamagedError: There are checkpoints, and none of them is good.
             CheckpointError: They cannot be listed: a server does not answer or refuses.
         """
+        if layout is not None:
+            return self._newest_together(map_location, among, layout)
+        found = None
+
+        def look() -> tuple[Location, list[str]] | None:
+            nonlocal found
+            candidates = self.candidates() if among is None else among
+            found = self._newest_of(candidates, map_location)
+            return None if found is None else (found[0], found[2])
+
+        told = on_main(look)
+        if told is None or found is not None:
+            return found
+        path, remarks = told
+        found = self._newest_of([path], map_location)
+        return None if found is None else (path, found[1], remarks)
+
+    def _newest_together(
+        self, map_location: Any, among: Sequence[Location] | None, layout: Layout
+    ) -> tuple[Location, dict[str, Any], list[str]] | None:
+        """The newest one of which each rank can read its own pieces."""
         remarks: list[str] = []
-        candidates = self.candidates() if among is None else among
+        candidates = on_main(lambda: self.candidates() if among is None else among)
+        for path in candidates:
+            content, bad = None, ""
+            try:
+                content = check(self._read(path, map_location, layout), str(path))
+            except (CheckpointDamagedError, CheckpointNotFoundError) as error:
+                bad = str(error)
+            told = list(dict.fromkeys(one for one in gather_on_all(bad) if one))
+            if content is not None and not told:
+                return path, content, remarks
+            remarks += told
+        self._check_none_bad(candidates, remarks)
+        return None
+
+    def _newest_of(
+        self, candidates: Sequence[Location], map_location: Any
+    ) -> tuple[Location, dict[str, Any], list[str]] | None:
+        remarks: list[str] = []
         for path in candidates:
             try:
-                content = read(
-                    path,
-                    map_location=map_location,
-                    backend_args=self._arguments_for(path),
-                )
-                checkpoint = check(content, str(path))
+                checkpoint = check(self._read(path, map_location), str(path))
             except (CheckpointDamagedError, CheckpointNotFoundError) as error:
                 remarks.append(str(error))
             else:
                 return path, checkpoint, remarks
+        self._check_none_bad(candidates, remarks)
+        return None
+
+    def _check_none_bad(
+        self, candidates: Sequence[Location], remarks: Sequence[str]
+    ) -> None:
         if remarks:
             message = (
                 f"{self.folder}: none of its {len(candidates)} checkpoints is good:\n"
                 + "\n".join(remarks)
             )
             raise CheckpointDamagedError(message)
-        return None
+
+    def _read(
+        self, path: Location, map_location: Any, layout: Layout | None = None
+    ) -> Any:
+        arguments = self._arguments_for(path)
+        return read(
+            path, map_location=map_location, backend_args=arguments, layout=layout
+        )
 
     def candidates(self) -> list[Location]:
         """All checkpoints: the one that is pointed to, its neighbours, then ours.

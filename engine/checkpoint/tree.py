@@ -7,17 +7,21 @@ from typing import Any
 
 import torch
 
+from engine.checkpoint.pieces import is_sharded
+
 __all__ = ["strided_tensors"]
 
 
 def strided_tensors(tree: Any) -> Iterator[torch.Tensor]:
     """Each tensor that has a storage of its own, as sparse ones have not.
 
+    One that lies over ranks has several.
+
     Args:
         tree: Mappings, lists, tuples, tensors and plain values.
     """
     if isinstance(tree, torch.Tensor):
-        if tree.layout is torch.strided:
+        if not is_sharded(tree) and tree.layout is torch.strided:
             yield tree
     elif isinstance(tree, Mapping):
         for one in tree.values():

@@ -16,8 +16,10 @@ import typer
 
 from engine.errors import (
     CheckpointError,
+    ConfigError,
     EngineError,
     NonFiniteError,
+    RankFailedError,
     RunInterrupted,
 )
 from engine.version import __version__
@@ -26,6 +28,7 @@ __all__ = ["app", "main"]
 
 _MISTAKE = 2  # exit code for what the user can mend
 _FAILURES = (CheckpointError, NonFiniteError)  # of a run that was well begun
+_ON_RANKS = ("train", "validate", "test")  # commands that take --nproc
 _FOUND = 1  # exit code of a command that looks for faults and finds one
 
 app = typer.Typer(
@@ -109,6 +112,26 @@ Progress = Annotated[
         help="Show progress bars, where this is a terminal.",
     ),
 ]
+Launcher = Annotated[
+    str | None,
+    typer.Option(
+        "--launcher",
+        metavar="NAME",
+        help="Who started this process as one of several: pytorch (torchrun), slurm "
+        "(srun), mpi (mpirun). Default: nobody, or torchrun if it did.",
+        show_default=False,
+    ),
+]
+Nproc = Annotated[
+    int | None,
+    typer.Option(
+        "--nproc",
+        min=1,
+        metavar="N",
+        help="Start N processes on this machine, and run in all of them.",
+        show_default=False,
+    ),
+]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of a user's mistake.")
 ]
@@ -132,9 +155,35 @@ def _mistakes(*, debug: bool) -> Iterator[None]:
         typer.echo(f"error: {error}", err=True)
         for note in getattr(error, "__notes__", ()):
             typer.echo(f"  {note}", err=True)
-        # A wrong loss or a missing metric shows while the run goes, and is a mistake.
-        failed = error.while_running and isinstance(error, _FAILURES)
-        raise typer.Exit(1 if failed else _MISTAKE) from error
+        raise typer.Exit(_exit_code(error)) from error
+
+
+def _exit_code(error: EngineError) -> int:
+    # A wrong loss or a missing metric shows while the run goes, and is a mistake.
+    failed = error.while_running and isinstance(error, _FAILURES)
+    return 1 if failed or isinstance(error, RankFailedError) else _MISTAKE
+
+
+@contextmanager
+def _on_ranks(
+    launcher: str | None, nproc: int | None, *, debug: bool
+) -> Iterator[str | None]:
+    """As :func:`_mistakes`, on one of the ranks that a launcher started.
+
+    Yields:
+        The launcher.
+    """
+    with _mistakes(debug=debug):
+        if launcher is not None and nproc is not None:  # else main() has heeded it
+            message = (
+                f"--nproc {nproc} starts the ranks itself, and --launcher {launcher} "
+                "says that they are started: give one of them"
+            )
+            raise ConfigError(message)
+        from engine.cli.among_ranks import among_ranks
+
+        with among_ranks(launcher, debug=debug, exit_code=_exit_code) as found:
+            yield found
 
 
 def _leave_with(good: bool) -> None:
@@ -199,10 +248,12 @@ def train(
             "and timeline.json in the log folder.",
         ),
     ] = False,
+    launcher: Launcher = None,
+    nproc: Nproc = None,
     debug: Debug = False,
 ) -> None:
     """Train what CONFIG describes, validating as it says."""
-    with _mistakes(debug=debug):
+    with _on_ranks(launcher, nproc, debug=debug) as started_by:
         from engine.cli.train import run, try_out
 
         if fast_dev_run is not None:
@@ -211,6 +262,7 @@ def train(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
+                launcher=started_by,
                 progress=progress,
             )
         else:
@@ -220,6 +272,7 @@ def train(
                 work_dir=work_dir,
                 resume="exact" if resume_exactly else resume,
                 overrides=changes or (),
+                launcher=started_by,
                 progress=progress,
                 profile_hooks=profile_hooks,
             )
@@ -233,10 +286,12 @@ def validate(
     changes: Set = None,
     fast_dev_run: FastDevRun = None,
     progress: Progress = True,
+    launcher: Launcher = None,
+    nproc: Nproc = None,
     debug: Debug = False,
 ) -> None:
     """Validate a trained model on CONFIG's validation data and print the metrics."""
-    with _mistakes(debug=debug):
+    with _on_ranks(launcher, nproc, debug=debug) as started_by:
         if fast_dev_run is not None:
             from engine.cli.train import try_out
 
@@ -245,6 +300,7 @@ def validate(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
+                launcher=started_by,
                 progress=progress,
                 modes=["val"],
             )
@@ -257,6 +313,7 @@ def validate(
             checkpoint,
             work_dir=work_dir,
             overrides=changes or (),
+            launcher=started_by,
             progress=progress,
         )
 
@@ -269,10 +326,12 @@ def test(
     changes: Set = None,
     fast_dev_run: FastDevRun = None,
     progress: Progress = True,
+    launcher: Launcher = None,
+    nproc: Nproc = None,
     debug: Debug = False,
 ) -> None:
     """Test a trained model on CONFIG's test data and print the metrics."""
-    with _mistakes(debug=debug):
+    with _on_ranks(launcher, nproc, debug=debug) as started_by:
         if fast_dev_run is not None:
             from engine.cli.train import try_out
 
@@ -281,6 +340,7 @@ def test(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
+                launcher=started_by,
                 progress=progress,
                 modes=["test"],
             )
@@ -293,6 +353,7 @@ def test(
             checkpoint,
             work_dir=work_dir,
             overrides=changes or (),
+            launcher=started_by,
             progress=progress,
         )
 
@@ -405,13 +466,24 @@ def export(
     average: Annotated[
         bool, typer.Option("--ema", help="The averages that an EMAHook kept.")
     ] = False,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole",
+            help="All of it in one file, so that a run can go on from there: what "
+            "ranks wrote in pieces is put together.",
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Write a checkpoint's trained weights alone."""
     with _mistakes(debug=debug):
-        from engine.cli.ckpt import export as run
+        from engine.cli.ckpt import export, export_whole
 
-        run(file, out, average=average)
+        if whole:
+            export_whole(file, out)
+        else:
+            export(file, out, average=average)
 
 
 @app.command("diff-runs")
@@ -528,7 +600,42 @@ def env() -> None:
 
 def main() -> None:
     """Run the command; a user's mistake prints one message and exits with 2."""
-    app(_one_option(sys.argv[1:]))
+    words = _one_option(sys.argv[1:])
+    count, words = _take_nproc(words)
+    if count > 1:
+        from engine.cli.local_ranks import start_ranks
+
+        code = start_ranks(count)
+        if code is not None:  # else this is one of them
+            sys.exit(code)
+        words += ["--launcher", "pytorch"]
+    app(words)
+
+
+def _take_nproc(words: Sequence[str]) -> tuple[int, list[str]]:
+    """How many ranks are to be started, and what is left of the command line.
+
+    Where it is no number, or the ranks are started already, the words stay as they are,
+    for the command to complain.
+
+    >>> _take_nproc(["train", "config.py", "--nproc", "2"])
+    (2, ['train', 'config.py'])
+    >>> _take_nproc(["train", "config.py"])
+    (1, ['train', 'config.py'])
+    """
+    found = list(words)
+    if any(word.partition("=")[0] == "--launcher" for word in words):
+        return 1, found
+    for place, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name != "--nproc":
+            continue
+        until = place + (1 if equals else 2)
+        value = value if equals else "".join(words[place + 1 : until])
+        if value.isdecimal() and int(value) > 0 and words[0] in _ON_RANKS:
+            del found[place:until]
+            return int(value), found
+    return 1, found
 
 
 def _one_option(arguments: Sequence[str]) -> list[str]:

@@ -208,6 +208,16 @@ def _tensor_of_dtype(
     return TensorStub(shape, name, storage.name, prod(shape) * width)
 
 
+def _in_pieces(dtype: str, size: Any, *_: Any) -> TensorStub:
+    """A tensor whose numbers lie in a folder of shards beside the file."""
+    name = dtype.removeprefix("torch.")
+    widths = {"bool": 1, **dict(_STORAGES.values())}
+    bits = "".join(char for char in name.partition("_")[0] if char.isdigit())
+    shape = tuple(size)
+    width = widths.get(name, int(bits or 8) // 8)
+    return TensorStub(shape, name, "", prod(shape) * width)
+
+
 def _parameter(data: TensorStub, *_: Any) -> TensorStub:
     return data
 
@@ -228,6 +238,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
     ("torch.serialization", "_get_layout"): _text,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_tensor_v3"): _tensor_of_dtype,
+    ("torch._utils", "_rebuild_meta_tensor_no_storage"): _in_pieces,
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
     ("torch._tensor", "_rebuild_from_type_v2"): lambda make, _, args, __: make(*args),

@@ -23,7 +23,7 @@ from engine.errors import CheckpointError, CheckpointNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["diff", "export", "verify"]
+__all__ = ["diff", "export", "export_whole", "verify"]
 
 
 def verify(paths: Sequence[Path]) -> bool:
@@ -142,6 +142,23 @@ def export(path: Path, out: Path, *, average: bool) -> None:
     Store(out.parent).write(out.name, exported)
     count = sum(value.numel() for value in exported.values())
     typer.echo(f"{out}: {len(exported)} tensors, {count:,} numbers")
+
+
+def export_whole(path: Path, out: Path) -> None:
+    """Write all that a checkpoint holds into one file.
+
+    Args:
+        path: The checkpoint; ranks may have written it in pieces.
+        out: The file, ``*.pth``.
+
+    Raises:
+        CheckpointError: It cannot be read, or ``out`` cannot be written.
+    """
+    if out.suffix != ".pth":
+        message = f"{out}: give a file that ends in .pth"
+        raise CheckpointError(message)
+    Store(out.parent).write(out.name, read(path))
+    typer.echo(f"{out}: {out.stat().st_size:,} bytes, all of {path}")
 
 
 def _weights(checkpoint: Any, path: Path, *, average: bool) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from engine.cli.checkpoint_index import (
     read_index,
     tensors,
 )
+from engine.units import size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["describe", "run"]
 
 _PARTS_OF_OURS = ("hooks", "parts")
-_KIB = 1024
 _SHOWN = 60  # characters of a value on a line
 
 
@@ -44,7 +44,7 @@ def describe(index: CheckpointIndex) -> Iterator[str]:
     """
     tree = index.tree
     stubs = list(tensors(tree))
-    yield _row("size", f"{_size(index.size_bytes)}, {len(stubs)} tensors")
+    yield _row("size", f"{size_text(index.size_bytes)}, {len(stubs)} tensors")
     if index.foreign:
         yield _row(
             "foreign",
@@ -54,6 +54,7 @@ def describe(index: CheckpointIndex) -> Iterator[str]:
         yield _row("holds", type(tree).__name__)
         return
     yield from _facts(tree)
+    yield from _shards(tree)
     yield ""
     yield "parts"
     for name, value in _parts(tree):
@@ -91,12 +92,28 @@ def _facts(tree: Mapping[Any, Any]) -> Iterator[str]:
         yield _row("environment", ", ".join(f"{key} {value}" for key, value in pairs))
 
 
+def _shards(tree: Mapping[Any, Any]) -> Iterator[str]:
+    """What ranks wrote in pieces, into a folder beside the file."""
+    shards = _mapping(tree.get("shards"))
+    files = _mapping(shards.get("files"))
+    if files:
+        size = size_text(
+            sum(_mapping(one).get("size_bytes", 0) for one in files.values())
+        )
+        count = len(_mapping(shards.get("tensors")))
+        yield _row(
+            "shards",
+            f"{count} tensors by {shards.get('world_size')} ranks, {size} in "
+            f"{len(files)} files of {shards.get('folder')}",
+        )
+
+
 def _parts(tree: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     if all(isinstance(value, TensorStub) for value in tree.values()):
         yield "weights", tree
         return
     for key, value in tree.items():
-        if key == "meta":
+        if key in ("meta", "shards"):
             continue
         if key != "engine" or not isinstance(value, Mapping):
             yield str(key), value
@@ -120,7 +137,7 @@ def _describe_part(value: Any) -> str:
     numbers = sum(stub.elements for stub in stubs)
     kinds = ", ".join(dict.fromkeys(stub.dtype for stub in stubs))
     tensor = "tensor" if len(stubs) == 1 else "tensors"
-    size = _size(sum(stub.size_bytes for stub in stubs))
+    size = size_text(sum(stub.size_bytes for stub in stubs))
     return f"{len(stubs)} {tensor}, {numbers:,} numbers, {size}, {kinds}"
 
 
@@ -139,16 +156,3 @@ def _short(value: Any) -> str:
 
 def _mapping(value: Any) -> Mapping[Any, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _size(count: float) -> str:
-    """``221.5 KiB``.
-
-    >>> _size(100), _size(226816)
-    ('100 B', '221.5 KiB')
-    """
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < _KIB:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= _KIB
-    return f"{count:.1f} TiB"

@@ -71,6 +71,7 @@ def load_config(
     *,
     overrides: Sequence[str] = (),
     work_dir: Path | None = None,
+    launcher: str | None = None,
     progress: bool = True,
     profile_hooks: bool = False,
 ) -> Config:
@@ -80,6 +81,7 @@ def load_config(
         path: The file.
         overrides: ``key=value`` texts.
         work_dir: Takes the place of the config's.
+        launcher: Likewise.
         progress: Whether progress bars may be shown.
         profile_hooks: Whether to measure where the time goes.
 
@@ -94,6 +96,8 @@ def load_config(
         config["work_dir"] = str(work_dir)
     elif config.get("work_dir") is None:
         config["work_dir"] = str(Path("work_dirs") / path.stem)
+    if launcher is not None:
+        config["launcher"] = launcher
     hooks = config.get("default_hooks") or {}
     if isinstance(hooks, Mapping):  # else the Runner tells what it is
         changes: dict[str, Any] = {} if progress else {"progress": None}

@@ -30,10 +30,17 @@ def run(
     *,
     work_dir: Path | None,
     overrides: Sequence[str],
+    launcher: str | None = None,
     progress: bool = True,
 ) -> None:
     """Validate or test a trained model and print the metrics."""
-    cfg = load_config(config, overrides=overrides, work_dir=work_dir, progress=progress)
+    cfg = load_config(
+        config,
+        overrides=overrides,
+        work_dir=work_dir,
+        launcher=launcher,
+        progress=progress,
+    )
     cfg["resume"] = False
     if checkpoint is not None:
         cfg["load_from"] = str(checkpoint)
@@ -43,6 +50,8 @@ def run(
         )
     runner: Runner = RUNNERS.build(cfg)
     metrics = runner.val() if mode == "val" else runner.test()
+    if runner.rank:
+        return
     done = "Validated" if mode == "val" else "Tested"
     typer.echo(f"\n{done} {cfg['load_from']}:")
     show_metrics(metrics)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from engine.checkpoint import find_latest_checkpoint
 from engine.cli.config_file import load_config
+from engine.dist import is_main_process
 from engine.registry import RUNNERS
 from engine.runner import fast_dev_run
 
@@ -27,6 +29,7 @@ def run(
     work_dir: Path | None,
     resume: bool | Literal["exact"],
     overrides: Sequence[str],
+    launcher: str | None = None,
     progress: bool = True,
     profile_hooks: bool = False,
 ) -> None:
@@ -34,16 +37,19 @@ def run(
     cfg = load_config(
         config,
         overrides=overrides,
+        launcher=launcher,
         work_dir=work_dir,
         progress=progress,
         profile_hooks=profile_hooks,
     )
     if checkpoint is not None:
         cfg["load_from"] = str(checkpoint)
-    if resume:
-        cfg["resume"] = resume
+    if resume or restarted():
+        cfg["resume"] = resume or cfg.get("resume") or True
     runner: Runner = RUNNERS.build(cfg)
     runner.train()
+    if runner.rank:
+        return
     state = runner.state
     typer.echo(
         f"\nTrained {state.epoch} epochs, {state.iteration} iterations, "
@@ -62,18 +68,26 @@ def try_out(
     batches: int,
     overrides: Sequence[str],
     modes: Sequence[str] = ("train", "val", "test"),
+    launcher: str | None = None,
     progress: bool = True,
 ) -> None:
     """Train, validate and test on a few batches, saving nothing."""
-    cfg = load_config(config, overrides=overrides, progress=progress)
+    cfg = load_config(config, overrides=overrides, launcher=launcher, progress=progress)
     if checkpoint is not None:
         cfg["load_from"] = str(checkpoint)
     found = fast_dev_run(cfg, batches, modes)
+    if not is_main_process():
+        return
     several = "batch" if batches == 1 else "batches"
     typer.echo(f"\n{batches} {several} of everything went through; nothing is kept.")
     for mode, metrics in found.items():
         shown = ", ".join(f"{name} {value}" for name, value in metrics.items())
         typer.echo(f"  {mode:<11} {shown}")
+
+
+def restarted() -> bool:
+    """Whether torchrun started this process anew, after a rank had failed."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
 def show_places(runner: Runner) -> None:

@@ -2,7 +2,7 @@
 
 from engine.dataset.apart import draws_apart
 from engine.dataset.collate import count_samples, default_collate, pseudo_collate
-from engine.dataset.cursor import Cursor, open_cursor
+from engine.dataset.cursor import Cursor, data_shape, open_cursor, reads_alike
 from engine.dataset.index_shuffle import index_shuffle
 from engine.dataset.length import data_length
 from engine.dataset.loader import LoaderCursor
@@ -46,6 +46,7 @@ __all__ = [
     "check_sample_randomness",
     "count_samples",
     "data_length",
+    "data_shape",
     "default_collate",
     "draws_apart",
     "endless_indices",
@@ -57,6 +58,7 @@ __all__ = [
     "pseudo_collate",
     "rank_indices",
     "rank_places",
+    "reads_alike",
     "signals_held",
     "signals_left",
 ]

@@ -16,14 +16,16 @@ from engine.dataset.replay import ReplayCursor
 from engine.dataset.sample_randomness import SampleRandomness, check_sample_randomness
 from engine.dataset.stateful_loader import StatefulLoaderCursor
 from engine.dataset.stream import StreamCursor
+from engine.dist import get_world_size
 from engine.errors import DataError, a_type
+from engine.state import DataShape
 from engine.typing import Stateful
 
 if TYPE_CHECKING:
     from engine.state import PartReport
     from engine.typing import Plain
 
-__all__ = ["Cursor", "open_cursor"]
+__all__ = ["Cursor", "data_shape", "open_cursor", "reads_alike"]
 
 
 class Cursor(Protocol):
@@ -70,6 +72,20 @@ class Cursor(Protocol):
         data was. Parts are called ``train data: order``, ``train data: samples`` and
         ``train data: state``; what data does not have is left out.
         """
+
+
+def data_shape(cursor: Cursor) -> DataShape:
+    """How what a cursor reads lies in batches and on ranks."""
+    if isinstance(cursor, LoaderCursor):
+        return cursor.shape
+    return DataShape(
+        length=cursor.length, batch_size=cursor.batch_size, ranks=get_world_size()
+    )
+
+
+def reads_alike(cursor: Cursor) -> bool:
+    """Whether several ranks read all of the data, and in the same order."""
+    return isinstance(cursor, LoaderCursor) and cursor.is_shared_by_nobody
 
 
 def open_cursor(

@@ -34,7 +34,12 @@ from torch.utils.data import (
 )
 
 from engine.dataset.order import Permutations
-from engine.dataset.sampler import PureSampler
+from engine.dataset.sampler import (
+    DefaultSampler,
+    IndexShuffleSampler,
+    InfiniteSampler,
+    PureSampler,
+)
 from engine.state import Exactness, derive_seed, fence, seed_host
 from engine.typing import Stateful
 
@@ -183,6 +188,24 @@ def _pure(
     return lambda data_pass, start, count: sampler.indices_at(
         data_pass, start, count, seed=seed
     )
+
+
+def global_order(sampler: Any, *, ranks: int) -> dict[str, Any]:
+    """What a sampler tells of the order that ranks share, for a ``DataShape``.
+
+    Args:
+        sampler: A loader's.
+        ranks: Processes in the run.
+    """
+    plain = type(sampler) is SequentialSampler or _is_plain_shuffle(sampler)
+    if plain and ranks == 1:
+        return {"samples": len(sampler)}
+    if isinstance(sampler, DefaultSampler | IndexShuffleSampler):
+        multiple = 1 if not sampler.round_up else sampler.pad_to or 0
+        return {"samples": sampler.length, "multiple": multiple}
+    if isinstance(sampler, InfiniteSampler):
+        return {"samples": sampler.length, "endless": True}
+    return {}
 
 
 def _says_what_it_gives(cls: type) -> bool:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 from torch.utils.data import BatchSampler, DataLoader
 
-from engine.dataset.draws import Draws, Shape, open_draws
+from engine.dataset.draws import Draws, Shape, global_order, open_draws
 from engine.dataset.generators import find_generators
 from engine.dataset.inner_loader import make_inner
 from engine.dataset.length import check_has_batches
 from engine.dataset.order import global_position
 from engine.dataset.sample_randomness import (
     PlacedDataset,
+    SampleKey,
     SampleRandomness,
     draws_nothing,
 )
@@ -21,7 +22,7 @@ from engine.dataset.worker import Shipping, WorkerStart, freeze, thaw
 from engine.dataset.worker_signals import signals_held
 from engine.dist import get_dist_info
 from engine.errors import DataError
-from engine.state import Exactness, PartReport, derive_seed
+from engine.state import DataShape, Exactness, PartReport, derive_seed
 from engine.typing import Stateful
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class _Plan:
         placed: Whether keys tell the place too.
         rank: This process's.
         world: Number of ranks.
+        endless: Samples that this rank reads in a pass, where passes are parts of one
+            long order; else 0. How long a pass is depends on the ranks, that order
+            does not.
     """
 
     draws: Draws
@@ -52,6 +56,7 @@ class _Plan:
     placed: bool
     rank: int
     world: int
+    endless: int = 0
     data_pass: int = 0
     start: int = 0
 
@@ -60,15 +65,22 @@ class _Plan:
         for position, indices in self.draws.read(data_pass, self.start):
             keys = indices
             if self.placed:
-                keys = [
-                    (
-                        data_pass,
-                        global_position(number, rank=self.rank, world=self.world),
-                        index,
-                    )
-                    for number, index in enumerate(indices, position)
-                ]
+                keys = self._places(data_pass, position, indices)
             yield keys[0] if self.single else keys
+
+    def _places(
+        self, data_pass: int, position: int, indices: list[Any]
+    ) -> list[SampleKey]:
+        if self.endless:
+            data_pass, position = 0, data_pass * self.endless + position
+        return [
+            (
+                data_pass,
+                global_position(number, rank=self.rank, world=self.world),
+                index,
+            )
+            for number, index in enumerate(indices, position)
+        ]
 
 
 class LoaderCursor:
@@ -112,12 +124,39 @@ class LoaderCursor:
         self._draws: Draws = open_draws(
             sampler, seed=seed, shape=self._shape, consecutive=consecutive
         )
+        endless = getattr(sampler, "endless", False)
         self._plan = _Plan(
-            self._draws, loader.batch_sampler is None, self._placed, rank, world
+            self._draws,
+            loader.batch_sampler is None,
+            self._placed,
+            rank,
+            world,
+            self._shape.count * self._shape.size if endless else 0,
         )
         self._workers = _WorkerStates(loader)
         self._inner = self._make_inner({})
         self._lost = ""
+
+    @property
+    def shape(self) -> DataShape:
+        """How the batches lie on ranks."""
+        sampler, _ = _sampler_and_shape(self._loader, self.length)
+        return DataShape(
+            length=self.length,
+            batch_size=self.batch_size,
+            ranks=self._plan.world,
+            drop_last=self._loader.drop_last,
+            **global_order(sampler, ranks=self._plan.world),
+        )
+
+    @property
+    def is_shared_by_nobody(self) -> bool:
+        """Whether each of several ranks reads all of it, in the same order."""
+        sampler, _ = _sampler_and_shape(self._loader, self.length)
+        alone = global_order(sampler, ranks=1)
+        return self._plan.world > 1 and alone != global_order(
+            sampler, ranks=self._plan.world
+        )
 
     # -- reading ----------------------------------------------------------------
 

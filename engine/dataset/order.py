@@ -83,8 +83,16 @@ class Permutations:
         return found
 
 
-def padded_length(length: int, *, world: int, round_up: bool) -> int:
+def padded_length(
+    length: int, *, world: int, round_up: bool, multiple: int | None = None
+) -> int:
     """Places in the global order, padding included.
+
+    Args:
+        length: Samples in the dataset.
+        world: Number of ranks.
+        round_up: Whether there is padding.
+        multiple: Padded to a multiple of so many; ``None``: of the ranks.
 
     >>> (
     ...     padded_length(10, world=4, round_up=True),
@@ -92,7 +100,8 @@ def padded_length(length: int, *, world: int, round_up: bool) -> int:
     ... )
     (12, 10)
     """
-    return math.ceil(length / world) * world if round_up else length
+    multiple = multiple or world
+    return math.ceil(length / multiple) * multiple if round_up else length
 
 
 def rank_indices(
@@ -104,6 +113,7 @@ def rank_indices(
     rank: int = 0,
     world: int = 1,
     round_up: bool = True,
+    multiple: int | None = None,
 ) -> list[int]:
     """Indices of the samples that one rank sees in an epoch, in order.
 
@@ -115,6 +125,7 @@ def rank_indices(
         rank: Which rank, below ``world``.
         world: Number of ranks.
         round_up: Repeat samples from the start until every rank has as many.
+        multiple: Until there are a multiple of so many; ``None``: of the ranks.
 
     >>> rank_indices(5, seed=0, epoch=0, shuffle=False, rank=1, world=2)
     [1, 3, 0]
@@ -122,7 +133,7 @@ def rank_indices(
     order: Sequence[int] = range(length)
     if shuffle:
         order = permutation(length, seed=seed, epoch=epoch)
-    places = padded_length(length, world=world, round_up=round_up)
+    places = padded_length(length, world=world, round_up=round_up, multiple=multiple)
     if places > length > 0:
         order = (list(order) * math.ceil(places / length))[:places]
     return list(order[rank:places:world])
@@ -168,7 +179,14 @@ def endless_indices(
 
 
 def rank_places(
-    start: int, count: int, *, length: int, rank: int, world: int, round_up: bool
+    start: int,
+    count: int,
+    *,
+    length: int,
+    rank: int,
+    world: int,
+    round_up: bool,
+    multiple: int | None = None,
 ) -> list[int]:
     """Places of an epoch's permutation that one rank reads from a position on.
 
@@ -179,11 +197,12 @@ def rank_places(
         rank: Which rank, below ``world``.
         world: Number of ranks.
         round_up: As for :func:`rank_indices`.
+        multiple: Likewise.
 
     >>> rank_places(1, 9, length=5, rank=1, world=2, round_up=True)
     [3, 0]
     """
-    total = padded_length(length, world=world, round_up=round_up)
+    total = padded_length(length, world=world, round_up=round_up, multiple=multiple)
     end = min(total, (start + count) * world)
     return [place % length for place in range(start * world + rank, end, world)]
 

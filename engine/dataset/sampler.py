@@ -19,10 +19,9 @@ from engine.dataset.order import (
     rank_indices,
     rank_places,
 )
-from engine.dist import get_dist_info
+from engine.dist import get_dist_info, sync_random_seed
 from engine.errors import DataError
 from engine.registry import DATA_SAMPLERS
-from engine.state import draw_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sized
@@ -63,9 +62,12 @@ class DefaultSampler(Sampler[int]):
         shuffle: Permute, or keep the dataset's order.
         seed: Of the order; ``None``: the run's, or outside a run one that is drawn.
         round_up: Repeat samples from the start until every rank has as many.
+        pad_to: Until a pass has a multiple of so many places, at all ranks together;
+            ``None``: of the number of ranks. With ranks x batch size the run may go on
+            with another number of ranks.
 
     Raises:
-        DataError: The dataset is empty.
+        DataError: The dataset is empty, or ``pad_to`` is no multiple of the ranks.
     """
 
     def __init__(
@@ -74,14 +76,17 @@ class DefaultSampler(Sampler[int]):
         shuffle: bool = True,
         seed: int | None = None,
         round_up: bool = True,
+        *,
+        pad_to: int | None = None,
     ) -> None:
         _refuse_empty(dataset)
         self.rank, self.world_size = get_dist_info()
         self.length = len(dataset)
         self.shuffle = shuffle
         self.seed = seed
-        self._drawn = draw_seed() if seed is None else seed
+        self._drawn = sync_random_seed() if seed is None else seed
         self.round_up = round_up
+        self.pad_to = _check_pad_to(pad_to, self.world_size)
         self.epoch = 0
         self._orders = Permutations(self.length)
 
@@ -106,6 +111,7 @@ class DefaultSampler(Sampler[int]):
             rank=self.rank,
             world=self.world_size,
             round_up=self.round_up,
+            multiple=self.pad_to,
         )
 
     def indices_at(
@@ -140,20 +146,29 @@ class IndexShuffleSampler(Sampler[int]):
         dataset: What is sampled; only its length is used, at most 2**62.
         seed: Of the order; ``None``: the run's, or outside a run one that is drawn.
         round_up: Repeat samples from the start until every rank has as many.
+        pad_to: Until a pass has a multiple of so many places, at all ranks together;
+            ``None``: of the number of ranks. With ranks x batch size the run may go on
+            with another number of ranks.
 
     Raises:
-        DataError: The dataset is empty.
+        DataError: The dataset is empty, or ``pad_to`` is no multiple of the ranks.
     """
 
     def __init__(
-        self, dataset: Sized, seed: int | None = None, round_up: bool = True
+        self,
+        dataset: Sized,
+        seed: int | None = None,
+        round_up: bool = True,
+        *,
+        pad_to: int | None = None,
     ) -> None:
         _refuse_empty(dataset)
         self.rank, self.world_size = get_dist_info()
         self.length = len(dataset)
         self.seed = seed
-        self._drawn = draw_seed() if seed is None else seed
+        self._drawn = sync_random_seed() if seed is None else seed
         self.round_up = round_up
+        self.pad_to = _check_pad_to(pad_to, self.world_size)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -205,7 +220,7 @@ class InfiniteSampler(Sampler[int]):
         self.length = len(dataset)
         self.shuffle = shuffle
         self.seed = seed
-        self._drawn = draw_seed() if seed is None else seed
+        self._drawn = sync_random_seed() if seed is None else seed
         self.start = 0
         """Position at which an iteration begins."""
         self._orders = Permutations(self.length)
@@ -269,7 +284,10 @@ class InfiniteSampler(Sampler[int]):
 def _share(sampler: DefaultSampler | IndexShuffleSampler) -> int:
     """How many of the places of an epoch are one rank's."""
     places = padded_length(
-        sampler.length, world=sampler.world_size, round_up=sampler.round_up
+        sampler.length,
+        world=sampler.world_size,
+        round_up=sampler.round_up,
+        multiple=sampler.pad_to,
     )
     return len(range(sampler.rank, places, sampler.world_size))
 
@@ -285,7 +303,19 @@ def _places(
         rank=sampler.rank,
         world=sampler.world_size,
         round_up=sampler.round_up,
+        multiple=sampler.pad_to,
     )
+
+
+def _check_pad_to(pad_to: int | None, ranks: int) -> int | None:
+    whole = isinstance(pad_to, int) and not isinstance(pad_to, bool)
+    if pad_to is None or (whole and pad_to > 0 and pad_to % ranks == 0):
+        return pad_to
+    message = (
+        f"pad_to={pad_to!r}: give a multiple of the {ranks} ranks, such as the samples "
+        "that all of them read in an iteration"
+    )
+    raise DataError(message)
 
 
 def _refuse_empty(dataset: Sized) -> None:

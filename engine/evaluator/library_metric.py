@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from engine.dist import get_dist_info
+from engine.dataset import count_samples
+from engine.dist import get_dist_info, get_world_size, sum_over_ranks
 from engine.errors import MetricError, a_type
 from engine.evaluator.metric import BaseMetric
 
@@ -36,7 +37,8 @@ class LibraryMetric(BaseMetric):
     """Feeds a metric of another library, and names what it computes.
 
     What it gathers is the library's own state, which does not grow with the data where
-    the metric's does not. Over several ranks the library merges it.
+    the metric's does not. Over several ranks the library merges it; samples that a
+    sampler added, so that each rank has as many, are left out.
 
     Args:
         metric: The other library's.
@@ -71,7 +73,7 @@ class LibraryMetric(BaseMetric):
         self.output_transform = output_transform
         self._size: int | None = None
         self._seen = 0  # samples, padding included
-        self._updates = 0
+        self._batches = 0
 
     # -- what a library does in its own way ----------------------------------------
 
@@ -90,6 +92,10 @@ class LibraryMetric(BaseMetric):
     @abstractmethod
     def forget(self) -> None:
         """Begin anew."""
+
+    @abstractmethod
+    def keeps_predictions(self) -> bool:
+        """Whether it gathers lists, which have no sum over ranks."""
 
     @abstractmethod
     def memory(self) -> Plain:
@@ -116,12 +122,9 @@ class LibraryMetric(BaseMetric):
         Raises:
             MetricError: The model's output is nothing that it can be given.
         """
-        del data_batch
-        for output in self._outputs(data_samples):
-            real = self._without_padding(output)
-            if real is not None:
-                self.update(real)
-                self._updates += 1
+        for output in self._without_padding(data_batch, data_samples):
+            self.update(output)
+        self._batches += 1
 
     def compute_metrics(self, results: list[Any]) -> Mapping[str, Any]:
         """The values by name; tensors of one element become numbers."""
@@ -134,12 +137,23 @@ class LibraryMetric(BaseMetric):
         """Compute the values over all batches and forget what was gathered.
 
         Raises:
-            MetricError: ``size`` is above 0 but the metric has seen no batch.
+            MetricError: ``size`` is above 0 but the metric has seen no batch, or one
+                that keeps all predictions has seen none on one of the ranks.
         """
-        if size > 0 and not self._updates:
+        name, world = type(self.metric).__name__, get_world_size()
+        (having,) = sum_over_ranks([self._batches > 0])
+        if size > 0 and having == 0:
             msg = (
-                f"{type(self.metric).__name__}: the dataset has {size} samples, but "
-                "the metric has seen no batch"
+                f"{name}: the dataset has {size} samples, but the metric has seen no "
+                "batch"
+            )
+            raise MetricError(msg)
+        if having < world and self.keeps_predictions():
+            # Its library would fail on the ranks without, and hang on the others.
+            msg = (
+                f"{name} keeps all predictions and needs some on each rank, but "
+                f"{world - having} of {world} ranks have none: evaluate more samples, "
+                "on fewer ranks, or with a subclass of BaseMetric"
             )
             raise MetricError(msg)
         values = self.compute_metrics([])
@@ -149,7 +163,7 @@ class LibraryMetric(BaseMetric):
     def reset(self) -> None:
         """Forget what was gathered."""
         super().reset()
-        self._seen = self._updates = 0
+        self._seen = self._batches = 0
         self.forget()
 
     def watch(self) -> None:
@@ -157,11 +171,11 @@ class LibraryMetric(BaseMetric):
 
     def state_dict(self) -> Plain:
         """What was gathered, as plain data."""
-        return {"seen": self._seen, "updates": self._updates, "memory": self.memory()}
+        return {"seen": self._seen, "updates": self._batches, "memory": self.memory()}
 
     def load_state_dict(self, state_dict: Plain, /) -> None:
         """Go on from what :meth:`state_dict` gave."""
-        self._seen, self._updates = state_dict["seen"], state_dict["updates"]
+        self._seen, self._batches = state_dict["seen"], state_dict["updates"]
         self.remember(state_dict["memory"])
 
     # -- the model's output ----------------------------------------------------------
@@ -189,19 +203,73 @@ class LibraryMetric(BaseMetric):
         )
         raise MetricError(msg)
 
-    def _without_padding(self, output: Any) -> Any:
-        """The output without samples that are there twice; ``None`` if all are."""
-        count = _samples_in(output)
-        if self._size is None or count is None:
-            return output
+    def _without_padding(
+        self, data_batch: Batch, data_samples: Sequence[Any]
+    ) -> list[Any]:
+        """What the metric is given, without samples that are there twice."""
+        outputs = self._outputs(data_samples)
+        if self._size is None:
+            return outputs
+        # Not what a metric takes tells how many samples a batch has: that may be
+        # tokens or pixels.
+        count = _total(outputs) if data_batch is None else count_samples(data_batch)
+        if count is None:
+            return outputs
         rank, world = get_dist_info()
         # Rank r's samples are number r, r + world, r + 2 * world of them all.
         mine = max(0, -(-(self._size - rank) // world))
         left = max(0, mine - self._seen)
         self._seen += count
         if left >= count:
-            return output
-        return _first(output, left, count) if left else None
+            return outputs
+        return self._begin_of(data_samples, outputs, left, count) if left else []
+
+    def _begin_of(
+        self, data_samples: Sequence[Any], outputs: list[Any], left: int, count: int
+    ) -> list[Any]:
+        """What the metric is given of the first samples of a batch.
+
+        Raises:
+            MetricError: Nobody can tell which part of the output is theirs.
+        """
+        if _total(outputs) == count:
+            return _first_of(outputs, left)
+        # Samples are told apart in the model's output, before it is transformed.
+        if len(data_samples) == count:
+            kept = list(data_samples[:left])
+        else:
+            kept = [_first(one, left, count) for one in data_samples]
+        shorter = self._outputs(kept)
+        if _total(shorter) in (None, _total(outputs)):
+            msg = (
+                f"{type(self.metric).__name__}: the last {count - left} of the batch's "
+                f"{count} samples are padding, but nothing in the model's output has "
+                f"{count} elements to leave them out by. Let val_step and test_step "
+                "return one element, or one row of each tensor, for each sample, or "
+                "choose a batch size that needs no padding."
+            )
+            raise MetricError(msg)
+        return shorter
+
+
+def _total(outputs: Sequence[Any]) -> int | None:
+    """Samples in all of them; ``None`` if that cannot be told."""
+    counts = [_samples_in(one) for one in outputs]
+    if not counts or None in counts:
+        return None
+    return sum(one for one in counts if one is not None)
+
+
+def _first_of(outputs: Sequence[Any], left: int) -> list[Any]:
+    """The first samples of all of them."""
+    found = []
+    for output in outputs:
+        count = _samples_in(output)
+        assert count is not None
+        if left > 0:
+            found.append(output if left >= count else _first(output, left, count))
+        left -= count
+    return found
 
 
 def _samples_in(output: Any) -> int | None:

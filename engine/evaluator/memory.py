@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from engine.errors import SerializationError, a_type
+from engine.state.same import Same, writes_of
 
 if TYPE_CHECKING:
     from engine.typing import Plain
@@ -31,6 +32,8 @@ _SAVED = (bool, int, float, complex, str, types.NoneType)
 _SCALARS = (*_SAVED, bytes)
 _DICTS = (dict, OrderedDict)
 _ARRAY = "numpy array"  # key of a packed one
+_TENSOR = "tensor"
+_PACKED_TENSOR = {_TENSOR, "device"}  # keys; who reads a checkpoint says where to
 _MOST = 100_000  # things that are looked at in one attribute
 # They are told apart by identity; nothing that they hold is a metric's memory.
 _FIXED = (
@@ -66,7 +69,7 @@ def pack(value: Any, where: str = "it") -> Plain:
     if kind in _SAVED:
         return value
     if isinstance(value, torch.Tensor):
-        return value.detach().clone()
+        return {_TENSOR: value.detach().clone(), "device": str(value.device)}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc":
         array = np.array(value)
         return {
@@ -82,6 +85,8 @@ def pack(value: Any, where: str = "it") -> Plain:
         return items if kind is list else tuple(items)
     if kind is set:
         return {pack(one, where) for one in value}
+    if kind is dict and set(value) == _PACKED_TENSOR:  # packed once already
+        return {**value, _TENSOR: value[_TENSOR].clone()}
     if kind in _DICTS and all(type(key) in _SAVED for key in value):
         return kind((key, pack(one, f"{where}[{key!r}]")) for key, one in value.items())
     message = (
@@ -99,6 +104,8 @@ def unpack(packed: Plain) -> Any:
         items = [unpack(one) for one in packed]
         return items if isinstance(packed, list) else tuple(items)
     if isinstance(packed, Mapping):
+        if set(packed) == _PACKED_TENSOR:
+            return _on(packed["device"], packed[_TENSOR])
         if set(packed) == {_ARRAY, "dtype", "shape", "number"}:
             raw = packed[_ARRAY].cpu().numpy().tobytes()
             array = np.frombuffer(raw, dtype=packed["dtype"])
@@ -125,28 +132,9 @@ def digests(obj: object, leave_out: frozenset[str]) -> dict[str, Any]:
         if name not in leave_out:
             try:
                 found[name] = _digest(value, _Budget())
-            except _OpaqueError:
+            except (_OpaqueError, RecursionError):  # a circle, say
                 found[name] = None
     return found
-
-
-class _Same:
-    """An object, to be told from others; keeping it keeps its identity from another."""
-
-    def __init__(self, held: object, version: object = None) -> None:
-        self.held = held
-        self.version = version
-
-    def __eq__(self, other: object) -> bool:
-        """Whether it is that object, and was not written to in between."""
-        return (
-            isinstance(other, _Same)
-            and self.held is other.held
-            and self.version == other.version
-        )
-
-    def __hash__(self) -> int:
-        return id(self.held)
 
 
 class _OpaqueError(Exception):
@@ -171,9 +159,7 @@ def _digest(value: Any, budget: _Budget) -> Any:
     if kind in _SCALARS:
         return kind, repr(value)  # NaN differs from itself, 0.0 from -0.0 does not
     if isinstance(value, torch.Tensor):
-        # Whether it was written to or is another one: its values are on a device.
-        written = (value.data_ptr(), value._version)  # noqa: SLF001 - counts writes in place
-        return _Same(value, written)
+        return _tensor(value)
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc":
         budget.spend(value.nbytes // 64)
         hashed = hashlib.blake2b(value.tobytes(), digest_size=16).hexdigest()
@@ -181,9 +167,9 @@ def _digest(value: Any, budget: _Budget) -> Any:
     if isinstance(value, partial):
         return _digest([value.func, value.args, value.keywords], budget)
     if isinstance(value, _FIXED):
-        return _Same(value)
+        return Same(value)
     if isinstance(value, torch.nn.Module):  # a loss, a network to compare by
-        return _Same(value), _digest(dict(vars(value)), budget)
+        return Same(value), _digest(dict(vars(value)), budget)
     if kind in (list, tuple):
         budget.spend(len(value))
         return kind, tuple(_digest(one, budget) for one in value)
@@ -195,3 +181,18 @@ def _digest(value: Any, budget: _Budget) -> Any:
         pairs = value.items()
         return kind, tuple((_digest(k, budget), _digest(v, budget)) for k, v in pairs)
     raise _OpaqueError
+
+
+def _tensor(value: torch.Tensor) -> Same:
+    """Whether it was written to or is another one: its values are on a device."""
+    writes = writes_of(value)
+    if writes is None:
+        raise _OpaqueError
+    return Same(value, writes)
+
+
+def _on(device: str, tensor: torch.Tensor) -> torch.Tensor:
+    """A copy on the device where it was, if there is one like that here."""
+    kind = torch.device(device).type
+    here = kind in ("cpu", "meta") or torch.get_device_module(kind).is_available()
+    return tensor.to(device, copy=True) if here else tensor.clone()

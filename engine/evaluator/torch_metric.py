@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +61,12 @@ class TorchMetric(LibraryMetric):
         super().__init__(
             metric, name=name, prefix=prefix, output_transform=output_transform
         )
+        self._is_placed = False  # on the device of what it is given
 
     def update(self, output: Any) -> None:
         """Let the metric see one batch."""
-        if not self._updates:
+        if not self._is_placed:
+            self._is_placed = True
             device = _device_in(output)
             if device is not None:
                 self.metric.to(device)
@@ -76,11 +79,23 @@ class TorchMetric(LibraryMetric):
 
     def compute(self) -> Any:
         """What the metric computes."""
-        return self.metric.compute()
+        with warnings.catch_warnings():
+            if not self._batches:  # on this rank, and others have some
+                warnings.filterwarnings("ignore", ".*was called before the ``update``")
+            return self.metric.compute()
 
     def forget(self) -> None:
         """Begin anew."""
         self.metric.reset()
+        self._is_placed = False
+
+    def keeps_predictions(self) -> bool:
+        """Whether one of its states is a list."""
+        return any(
+            isinstance(state, list)
+            for _, one in self._metrics()
+            for state in one.metric_state.values()
+        )
 
     def memory(self) -> Plain:
         """What the metric, and those inside it, have gathered."""
@@ -93,6 +108,7 @@ class TorchMetric(LibraryMetric):
 
     def remember(self, memory: Plain) -> None:
         """Go on from what :meth:`memory` gave."""
+        self._is_placed = False  # a checkpoint's tensors lie anywhere
         for name, one in self._metrics():
             for state, value in memory[name]["states"].items():
                 setattr(one, state, value)

@@ -49,7 +49,7 @@ class AuditHook(Hook):
     transient: ClassVar[frozenset[str]] = frozenset({"_seen"})
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[dict[str, str], str]] | None = None
+        self._seen: dict[str, tuple[dict[str, Any], Any]] | None = None
 
     def before_train(self, runner: RunContext) -> None:
         """Forget what another call of ``train()`` saw."""
@@ -76,12 +76,12 @@ class AuditHook(Hook):
 
     def _look(
         self, runner: RunContext
-    ) -> Iterator[tuple[str, tuple[dict[str, str], str]]]:
+    ) -> Iterator[tuple[str, tuple[dict[str, Any], Any]]]:
         for record in runner.hook_set:
             hook = record.hook
             state = hook.state_dict() if isinstance(hook, Stateful) else None
             seen = remembered(hook, leave_out=hook.transient)
-            yield f"hook {record.name!r}", (seen, _digest(state))
+            yield f"hook {record.name!r}", (seen, remembered(_Held(state)))
         model = runner.model
         if not isinstance(model, nn.Module):
             return
@@ -93,11 +93,8 @@ class AuditHook(Hook):
             state = None
             if type(module).get_extra_state is not nn.Module.get_extra_state:
                 state = module.get_extra_state()
-            yield f"module {name or type(module).__name__!r}", (seen, _digest(state))
-
-
-def _digest(state: Any) -> str:
-    return str(remembered(_Held(state)))
+            kept = remembered(_Held(state))
+            yield f"module {name or type(module).__name__!r}", (seen, kept)
 
 
 class _Held:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.checkpoint import (
+    Divided,
     HostCopy,
     Store,
     check_writable,
@@ -17,6 +18,7 @@ from engine.checkpoint import (
     place,
     publish,
 )
+from engine.dist import is_main_process, on_main
 from engine.errors import ConfigError
 from engine.evaluator.evaluator import get_metric_number
 from engine.events import Events, Priority
@@ -177,8 +179,16 @@ class CheckpointHook(Hook):
         Raises:
             CheckpointError: The folder cannot be written.
         """
-        self.store(runner).prove()
-        self._room.start(runner)
+        on_main(self.store(runner).prove)
+        if is_main_process():
+            self._room.start(runner)
+        council = runner.trainer.council
+        if self.interval_seconds is not None and council is not None:
+            council.wish(
+                runner.hook_set.name_of(self),
+                lambda: is_main_process() and self._is_time,
+                lambda: self._owe_by_time(runner),
+            )
         self._last_save = self._clock()
         if self.freeze_interval != 0:
             runner.trainer.rescue.freeze_each(self.freeze_interval)
@@ -206,12 +216,19 @@ class CheckpointHook(Hook):
             or (self.save_last and self.is_last_train_iter(runner))
         ):
             self._owe(runner, runner.iter + 1)
-        elif (
-            self.interval_seconds is not None
-            and self._clock() - self._last_save >= self.interval_seconds
-        ):
-            template = "iter_{}.pth" if self.by_epoch else self.filename_tmpl
-            runner.owe(DueKind.SAVE, self, template.format(runner.iter + 1))
+        elif runner.trainer.council is None and self._is_time:
+            self._owe_by_time(runner)
+
+    @property
+    def _is_time(self) -> bool:
+        """Whether the last save is long enough ago."""
+        passed = self._clock() - self._last_save
+        return self.interval_seconds is not None and passed >= self.interval_seconds
+
+    def _owe_by_time(self, runner: RunContext) -> None:
+        template = "iter_{}.pth" if self.by_epoch else self.filename_tmpl
+        done = runner.state.iteration
+        runner.owe(DueKind.SAVE, self, template.format(done))
 
     def _owe(self, runner: RunContext, number: int) -> None:
         runner.owe(DueKind.SAVE, self, self.filename_tmpl.format(number))
@@ -265,7 +282,27 @@ class CheckpointHook(Hook):
             save_param_scheduler=self.save_param_scheduler,
         )
         path = join(store.folder, due.name)
-        check_writable(checkpoint, str(path))
+        strategy = runner.trainer.strategy
+        mine = strategy.divide(checkpoint)
+        if is_main_process():
+            check_writable(getattr(mine, "rest", mine), str(path))
+        if due.kind is DueKind.SAVE:
+            self._last_save = self._clock()
+        if self.save_optimizer and self.save_param_scheduler:
+            runner.trainer.rescue.saved(path, runner.state.iteration, here=True)
+        if is_main_process():
+            self._write(runner, store, due, mine)
+        elif strategy.is_sharded:
+            kept = self._kept(mine)
+            self._submit(runner, Save(store, due.name, kept, strategy=strategy))
+
+    def _write(
+        self,
+        runner: RunContext,
+        store: Store,
+        due: Due,
+        checkpoint: Any,
+    ) -> None:
         pointers: Sequence[tuple[Store, str]] = ()
         superseded: Sequence[str] = ()
         if due.kind is DueKind.SAVE:
@@ -274,22 +311,30 @@ class CheckpointHook(Hook):
         saving = Save(
             store=store,
             name=due.name,
-            checkpoint=self._host.take(checkpoint) if self.background else checkpoint,
+            checkpoint=self._kept(checkpoint),
+            strategy=runner.trainer.strategy,
             pointers=pointers,
             drop=(*self._left_over, *self._stale, *superseded),
         )
         self._left_over = []
+        self._submit(runner, saving)
+
+    def _kept(self, checkpoint: Any) -> Any:
+        """What training does not change while it is written."""
+        if not self.background:
+            return checkpoint
+        if isinstance(checkpoint, Divided):
+            return checkpoint.copied_into(self._host)
+        return self._host.take(checkpoint)
+
+    def _submit(self, runner: RunContext, saving: Save) -> None:
         self._reports.append(saving)
-        if self.save_optimizer and self.save_param_scheduler:
-            runner.trainer.rescue.saved(path, runner.state.iteration, here=True)
         if self.background:
             runner.trainer.writer.submit(saving.run)
             self._watch(runner)
         else:
             saving.run()
             self._report(runner)
-        if due.kind is DueKind.SAVE:
-            self._last_save = self._clock()
 
     def _add_saved(self, name: str) -> None:
         self._saved = [one for one in self._saved if one != name] + [name]
@@ -337,8 +382,12 @@ class CheckpointHook(Hook):
             )
 
     def _look(self, runner: RunContext) -> None:
-        if not runner.trainer.writer.busy:
+        if runner.trainer.writer.busy:
+            return
+        if not runner.trainer.strategy.is_sharded:
             self._finish_whole(runner)
+        elif all(one.written for one in self._reports):
+            self._report(runner)  # a failure all ranks raise together, at the next save
 
     def _finish(self, runner: RunContext) -> None:
         """Wait for the save in flight.
@@ -366,7 +415,7 @@ class CheckpointHook(Hook):
         """Log what was written: not in the thread, so that lines keep their order."""
         reports, self._reports = self._reports, []
         for saving in reports:
-            if not saving.written:
+            if not saving.written or not is_main_process():
                 continue
             path = str(join(saving.store.folder, saving.name))
             meta = saving.checkpoint["meta"]
@@ -394,7 +443,7 @@ class CheckpointHook(Hook):
         Raises:
             CheckpointError: One could not be read, or its copy not be written.
         """
-        if self.published_keys is None:
+        if self.published_keys is None or not is_main_process():
             return
         self._finish(runner)
         store = self.store(runner)

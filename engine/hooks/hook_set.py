@@ -49,7 +49,7 @@ class HookSet:
         self._records: list[HookRecord] = []
         self._buses: dict[str, Bus] = {}
         self._handles: list[Handle] = []
-        self._watched: dict[str, dict[str, str]] = {}
+        self._watched: dict[str, dict[str, Any]] = {}
 
     def add(
         self,

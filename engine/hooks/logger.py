@@ -13,7 +13,7 @@ from engine.logging import close_logger
 from engine.registry import HOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from engine.state import RunContext
     from engine.typing import Batch
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["LoggerHook"]
 
 _TIMES = ("time", "data_time")
+_OWN_KEYS = frozenset({"event", "line", "rank", "run", "time_spent"})  # of each line
 
 
 @HOOKS.register_module()
@@ -110,9 +111,9 @@ class LoggerHook(Hook):
         self.newest["train"] = tag
         # For the report alone: a metrics file holds scalars of the run, not of today.
         spent = getattr(getattr(runner, "trainer", None), "spent", None)
-        told = tag
+        told = _keys(tag)
         if spent is not None:
-            told = {"time_spent": spent.describe(progress), **tag}
+            told = {"time_spent": spent.describe(progress), **told}
         runner.logger.info("train", line=line, **told)
         runner.visualizer.add_scalars(tag, step=iteration)
 
@@ -139,7 +140,7 @@ class LoggerHook(Hook):
     def _evaluation_line(self, runner: RunContext, batch_idx: int, mode: str) -> None:
         if (batch_idx + 1) % self.interval == 0:
             tag, line = runner.log_processor.get_log_after_iter(runner, batch_idx, mode)
-            runner.logger.info(mode, line=line, **tag)
+            runner.logger.info(mode, line=line, **_keys(tag))
 
     def after_val_epoch(
         self, runner: RunContext, metrics: Mapping[str, Any] | None = None
@@ -154,7 +155,7 @@ class LoggerHook(Hook):
             name: value for name, value in tag.items() if name not in _TIMES
         }
         place = {"step": step, "iter": runner.iter}
-        runner.logger.info("val_metrics", line=line, **{**tag, **place})
+        runner.logger.info("val_metrics", line=line, **_keys(tag, place), **place)
         runner.visualizer.add_scalars(tag, step=step)
 
     def after_test_epoch(
@@ -164,7 +165,7 @@ class LoggerHook(Hook):
         tag, line = runner.log_processor.get_log_after_epoch(
             runner, runner.tester.length, "test"
         )
-        runner.logger.info("test_metrics", line=line, **tag)
+        runner.logger.info("test_metrics", line=line, **_keys(tag))
         runner.visualizer.add_scalars(tag, step=runner.iter)
 
     def after_run(self, runner: RunContext) -> None:
@@ -205,3 +206,19 @@ class LoggerHook(Hook):
                 line=f"{len(copies)} log files are copied to {self._keeper.out_dir}",
                 copies=copies,
             )
+
+
+def _keys(tag: Mapping[str, Any], more: Iterable[str] = ()) -> Mapping[str, Any]:
+    """Scalars as keys of a log line.
+
+    One that is called as a key of the line itself gets an underscore behind it, as
+    :func:`~engine.logging.processors.stamp` does.
+
+    Args:
+        tag: Scalars by name.
+        more: Further keys of the line itself.
+    """
+    taken = _OWN_KEYS.union(more)
+    if taken.isdisjoint(tag):
+        return tag
+    return {f"{name}_" if name in taken else name: one for name, one in tag.items()}

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from engine.state.same import Same, writes_of
+
 __all__ = ["changed", "remembered"]
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -30,13 +32,13 @@ _OPAQUE = (
 
 def remembered(
     obj: object, *, leave_out: AbstractSet[str] = frozenset()
-) -> dict[str, str]:
-    """A digest of each attribute's value.
+) -> dict[str, Any]:
+    """A digest of each attribute's value, to be compared with later ones.
 
-    Numbers, text, containers of them, arrays, tensors and generators are looked at by
-    value; objects of the user's classes by their attributes; other objects by identity.
-    A tensor counts as changed when it was written in place or is another one; its
-    values are not read, which would wait for the device.
+    Numbers, text, containers of them, arrays and generators are looked at by value;
+    objects of the user's classes by their attributes; other objects by identity, and
+    the digest keeps them. A tensor counts as changed when it was written in place or is
+    another one; its values are not read, which would wait for the device.
 
     Args:
         obj: A hook, say; not changed.
@@ -50,7 +52,7 @@ def remembered(
     }
 
 
-def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """The attributes whose digests differ, or that one of the two lacks, by name.
 
     >>> changed({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"})
@@ -70,36 +72,33 @@ def _attributes(obj: object) -> dict[str, Any]:
     return found
 
 
-def _digest(value: Any, depth: int) -> str:
+def _digest(value: Any, depth: int) -> Any:
     if isinstance(value, _PLAIN):
         return repr(value)
     if isinstance(value, torch.Tensor):
-        kind = f"{value.dtype} {tuple(value.shape)} {value.device}"
-        return f"tensor {kind} {value.data_ptr()} {value._version}"  # noqa: SLF001 - counts writes in place
+        return Same(value, writes_of(value))
     if isinstance(value, np.ndarray):
-        return f"array {value.dtype} {value.shape} {_hash(value.tobytes())}"
+        return value.dtype.str, value.shape, _hash(value.tobytes())
     state = _generator_state(value)
     if state is not None:
-        return f"{type(value).__name__} {_hash(state)}"
+        return type(value), _hash(state)
     inside = None if depth == 0 else _inside(value, depth - 1)
-    return inside or f"{type(value).__qualname__} at {id(value)}"
+    return Same(value) if inside is None else (type(value), inside)
 
 
-def _inside(value: Any, depth: int) -> str | None:
+def _inside(value: Any, depth: int) -> Any:
     """Digests of what a container or an object of the user's class holds."""
     if isinstance(value, Mapping):
-        items = (f"{_digest(k, depth)}: {_digest(v, depth)}" for k, v in value.items())
-        return f"{{{', '.join(items)}}}"
+        return tuple((_digest(k, depth), _digest(v, depth)) for k, v in value.items())
     if isinstance(value, list | tuple | deque):
-        return f"[{', '.join(_digest(item, depth) for item in value)}]"
+        return tuple(_digest(item, depth) for item in value)
     if isinstance(value, AbstractSet):
-        return f"{{{', '.join(sorted(_digest(item, depth) for item in value))}}}"
+        return frozenset(_digest(item, depth) for item in value)
     foreign = f"{type(value).__module__}.".startswith(_OPAQUE) or callable(value)
     if foreign or isinstance(value, torch.optim.Optimizer):
         return None
     held = _attributes(value).items()
-    items = (f"{name}={_digest(one, depth)}" for name, one in held)
-    return f"{type(value).__qualname__}({', '.join(items)})" if held else None
+    return tuple((name, _digest(one, depth)) for name, one in held) or None
 
 
 def _generator_state(value: Any) -> bytes | None:

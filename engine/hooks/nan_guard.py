@@ -11,6 +11,7 @@ from attrs import frozen
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
+from engine.dist import any_rank, on_main
 from engine.errors import ConfigError, NonFiniteError
 from engine.events import Priority
 from engine.hooks.hook import Hook
@@ -118,7 +119,8 @@ class NanGuardHook(Hook):
                 raise ConfigError(message)
             store = runner.trainer.rescue.file.store
             done = runner.state.iteration
-            if not store.of_run(runner.trainer.run_id, up_to=done):
+            run_id = runner.trainer.run_id
+            if not on_main(lambda: bool(store.of_run(run_id, up_to=done))):
                 runner.owe(DueKind.SAVE, self)
 
     def pay(self, runner: RunContext, due: Due) -> None:
@@ -250,9 +252,8 @@ class NanGuardHook(Hook):
             ]
         )
         # One wait for the device, whatever the interval.
-        for one, bad in zip(
-            seen, torch.stack([losses, gradients], 1).tolist(), strict=True
-        ):
+        flags = any_rank(torch.stack([losses, gradients], 1))
+        for one, bad in zip(seen, flags.tolist(), strict=True):
             # A bad loss is its own batch's; a bad gradient any of its window's.
             if bad[0]:
                 self._act(runner, one.iteration, "the loss", [one.batch])
@@ -265,7 +266,7 @@ class NanGuardHook(Hook):
         if not self._window or (scaler is not None and scaler.is_enabled()):
             return  # scaled ones may overflow, and the scaler sees to that
         bad = _not_finite(_gradients(runner))
-        if bad is not None and bad.item():
+        if bad is not None and any_rank(bad).item():
             done = runner.state.iteration - 1
             self._act(runner, done, "a gradient", list(self._window))
 

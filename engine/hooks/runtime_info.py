@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from torch import Tensor
 
 from engine.events import Priority
@@ -125,6 +126,8 @@ class _Record(dict[str, "Callable[[float | Tensor], None]"]):
 def _is_scalar(value: object) -> bool:
     if isinstance(value, Tensor):
         return value.numel() == 1
+    if isinstance(value, (np.ndarray, np.number)):
+        return value.size == 1 and value.dtype.kind in "iuf"
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

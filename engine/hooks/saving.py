@@ -10,6 +10,7 @@ from typing import Any
 from attrs import define, field
 
 from engine.checkpoint import Location, Store, join
+from engine.strategies import SingleStrategy, Strategy
 
 __all__ = ["Save", "pointer_text"]
 
@@ -24,13 +25,15 @@ class Save:
         checkpoint: What is written; nothing else may change it meanwhile.
         pointers: Stores whose ``last_checkpoint`` names it then, and by which text.
         drop: Files of this run that go last.
+        strategy: Writes it: rank 0 the whole, or all ranks their pieces.
     """
 
     store: Store
     name: str
-    checkpoint: dict[str, Any]
+    checkpoint: Any
     pointers: Sequence[tuple[Store, str]] = ()
     drop: Sequence[str] = ()
+    strategy: Strategy = field(factory=SingleStrategy, kw_only=True)
     written: bool = field(default=False, init=False)
     replaced_another: bool = field(default=False, init=False)
 
@@ -42,7 +45,7 @@ class Save:
         """
         run_id = self.checkpoint["meta"]["run_id"]
         owner = self.store.owner(self.name)
-        self.store.write(self.name, self.checkpoint)
+        self.strategy.write(self.store, self.name, self.checkpoint)
         self.written = True
         self.replaced_another = owner not in ("", run_id)
         for store, text in self.pointers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from engine.dist import average, get_world_size
+from engine.dist import all_reduce_params, get_world_size
 from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
@@ -43,8 +43,11 @@ class SyncBuffersHook(Hook):
     def _average(self, runner: RunContext) -> None:
         self._averaged_at = runner.state.progress.iteration
         if get_world_size() > 1:
-            average(
-                buffer
-                for buffer in runner.model.buffers()
-                if buffer.is_floating_point()
+            all_reduce_params(
+                [
+                    buffer
+                    for buffer in runner.model.buffers()
+                    if buffer.is_floating_point()
+                ],
+                op="mean",
             )

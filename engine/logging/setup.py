@@ -20,7 +20,7 @@ from engine.logging.processors import stamp
 from engine.logging.sink import Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from structlog.typing import EventDict
 
@@ -43,6 +43,7 @@ def build_logger(
     console: TextIO | None = None,
     json_path: Path | None = None,
     rank: int = 0,
+    is_first: Callable[[str], bool] | None = None,
     **bound: Any,
 ) -> RunLogger:
     """Make the logger of one run.
@@ -59,6 +60,8 @@ def build_logger(
         json_path: Gets one JSON object a line, all levels logged. Opened for
             appending at the first line, its folders made then. ``None``: no file.
         rank: Of this process, 0 for the main one; bound as ``rank``.
+        is_first: Whether no other rank has printed the same warning; ``None``: there
+            are no others.
         **bound: More keys for each line of the file.
 
     Raises:
@@ -73,6 +76,7 @@ def build_logger(
         console=console,
         path=json_path,
         rank=rank,
+        is_first=is_first,
         bound=context,
         may_colour="NO_COLOR" not in os.environ,
     )

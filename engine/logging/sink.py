@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -31,12 +31,15 @@ class Sink:
         path: The file, opened for appending at the first line. ``None``: no file.
         rank: Ranks above 0 print only warnings and worse, with the rank in front.
         bound: What is the same on each line; the console does not repeat it.
+        is_first: Whether no other rank has printed the same warning or error; ``None``:
+            there are no others.
         may_colour: Whether a console that is a terminal gets colours.
     """
 
     console: TextIO | None
     path: Path | None
     rank: int
+    is_first: Callable[[str], bool] | None = None
     bound: Mapping[str, Any]
     may_colour: bool
     _prints: bool = field(default=True, init=False)
@@ -47,7 +50,10 @@ class Sink:
     def write(self, record: Mapping[str, Any]) -> None:
         """Write one stamped event to the file and to the console."""
         self._write_json(record)
-        if self._prints and (self.rank == 0 or record["level"] in LOUD):
+        loud = record["level"] in LOUD
+        if self._prints and (self.rank == 0 or loud):
+            if loud and self.is_first is not None and not self.is_first(_said(record)):
+                return
             self._print(record)
 
     # structlog calls the method named like the level.
@@ -107,6 +113,11 @@ class Sink:
             self._prints = False
             keys = {"event": "console_closed", **self.bound, "error": repr(error)}
             self._write_json(stamp(None, "warning", keys))
+
+
+def _said(record: Mapping[str, Any]) -> str:
+    """What a line says, whoever says it and when."""
+    return str(record.get("line") or record.get("event"))
 
 
 def _open_at_line(path: Path) -> BinaryIO:

@@ -6,8 +6,10 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from engine.dataset import count_samples
+from engine.dist import sum_over_ranks
 from engine.errors import check_switch
 from engine.loops.base_loop import BaseLoop, turns_itself
+from engine.loops.eval_size import padded_size
 from engine.optim import autocast
 from engine.registry import LOOPS
 
@@ -80,12 +82,12 @@ class _EvalLoop(BaseLoop):
         if self.batch_limit is not None:
             size = 0
         if hasattr(self.evaluator, "expect"):
-            self.evaluator.expect(size or None)
+            self.evaluator.expect(padded_size(self.dataloader, size or None))
         seen = 0
         for index, batch in enumerate(self.dataloader):
             self.run_iter(index, batch)
             seen += count_samples(batch)
-        size = size or seen
+        size = size or sum_over_ranks([seen])[0]
         metrics: dict[str, Any] = dict(self.evaluator.evaluate(size))
         call(f"after_{mode}_epoch", metrics=metrics)
         call(f"after_{mode}")

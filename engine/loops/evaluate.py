@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from attrs import frozen
 from ignite.metrics import Metric
 from torch import nn
 
@@ -16,18 +15,25 @@ from engine.dataset import (
     SampleRandomness,
     check_sample_randomness,
     count_samples,
-    data_length,
     signals_left,
 )
+from engine.dist import get_world_size, sum_over_ranks
 from engine.errors import DataError, MetricError, StateError, a_type
 from engine.events import Priority
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
-from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.eval_data import EvalData
+from engine.loops.eval_driven import DrivenEvaluation
+from engine.loops.eval_size import (
+    length_of,
+    padded_size,
+    refuse_empty,
+    samples_of,
+)
+from engine.loops.evaluation_mode import evaluation_mode
 from engine.loops.inside import PART, Gathered, put_back, read_place, why_not
-from engine.loops.loop import EventEngine
 from engine.loops.rewind import Rewind
+from engine.loops.rounds import Rounds
 from engine.loops.stops import Halt, Stops
 from engine.state import (
     Exactness,
@@ -44,13 +50,15 @@ from engine.state import (
 if TYPE_CHECKING:
     from ignite.engine import State
 
-__all__ = ["EvalEngine", "evaluation_mode"]
+    from engine.loops.driven import DrivenData
+
+__all__ = ["EvalEngine"]
 
 _PHASES = {"val": Phase.VALIDATING, "test": Phase.TESTING}
 _STREAMS = {"val": Stream.VALIDATION, "test": Stream.TEST}
 
 
-class EvalEngine(Driven, EventEngine):
+class EvalEngine(DrivenEvaluation):
     """Evaluates on an Ignite engine, leaving training as it was.
 
     Gradients are off and the model is in evaluation mode; the random generators start
@@ -98,6 +106,7 @@ class EvalEngine(Driven, EventEngine):
         self._gathered: Gathered | None = None
         self._place_to_go_on: Any = None
         self._again: Rewind | None = None
+        self._rounds: Rounds | None = None  # of several ranks
         self._paused: list[nn.Module] = []  # modules that train when it is over
         self.evaluator: Any = None
         self._set_metrics({} if metrics is None else metrics)
@@ -234,10 +243,11 @@ class EvalEngine(Driven, EventEngine):
         drive: Callable[[DrivenData], Any] | None,
     ) -> None:
         state = self.run_state
-        length = _length(data, epoch_length)
+        length = length_of(data, epoch_length)
         state.move(_PHASES[self.mode])
         self._done = self._samples = 0
         self.state.metrics = {}
+        self._rounds = self._convene()
         if self.evaluator is not None:
             self.evaluator.reset()
         nested = outer is Phase.TRAINING
@@ -256,9 +266,18 @@ class EvalEngine(Driven, EventEngine):
             raise
         finally:
             self.context.outer_randomness = None
-        if self._done == 0 and drive is None:
-            _refuse_empty(data)
+        if self._done == 0 and drive is None and self._rounds is None:
+            refuse_empty(data)
         state.move(outer)
+
+    def _convene(self) -> Rounds | None:
+        """With several ranks: what lets them end together."""
+        if get_world_size() == 1:
+            return None
+        parameters = () if self.model is None else self.model.parameters()
+        # Not by their class: importing torch's takes as long as all of ours.
+        together = any(hasattr(one, "device_mesh") for one in parameters)
+        return Rounds(self.context.stops, together=together)
 
     def _open(self, data: Iterable[Any], length: int | None, *, goes_on: bool) -> None:
         """Get the data ready, and find out whether a validation was left in it."""
@@ -305,78 +324,23 @@ class EvalEngine(Driven, EventEngine):
             seed_everything(
                 derive_seed(state.seed, state.iteration, _STREAMS[self.mode])
             )
-            Clock(state).set_evaluation(self, length)
+            # None for a rank without a batch: Ignite takes 0 for done, with its end.
+            Clock(state).set_evaluation(self, length or None)
             self.state.dataloader = data
             if drive is None:
                 self._turn()
             else:
                 self._let(drive, data, length)
-
-    def _let(
-        self, drive: Callable[[DrivenData], Any], data: Any, length: int | None
-    ) -> None:
-        """Let a loop of the user's drive this pass."""
-        assert self._data is not None
-        self.should_terminate = False
-        self.driving = True
-        try:
-            feed = _Whole(self._data, self.run_state.iteration)
-            metrics = drive(DrivenData(feed, data, ends=lambda: self._ends(length)))
-        except Leave:
-            metrics = None
-        finally:
-            self.driving = False
-        if isinstance(metrics, Mapping):
-            self.state.metrics = dict(metrics)
-
-    def _ends(self, length: int | None) -> bool:
-        return bool(self.should_terminate) or (
-            length is not None and self._done >= length
-        )
-
-    # -- driven by a loop of the user's ------------------------------------------
-
-    def _calls(self) -> Mapping[str, Callable[..., None]]:
-        mode = self.mode
-        return {
-            f"before_{mode}": partial(self._run_handlers, "STARTED"),
-            f"before_{mode}_epoch": partial(self._run_handlers, "EPOCH_STARTED"),
-            f"before_{mode}_iter": self._begin_iteration,
-            f"after_{mode}_iter": self._end_iteration,
-            f"after_{mode}_epoch": self._end_epoch,
-            f"after_{mode}": partial(self._run_handlers, "COMPLETED"),
-        }
-
-    def _begin_iteration(self, batch_idx: int = 0, data_batch: Any = None) -> None:
-        del batch_idx
-        if self.should_terminate:
-            raise Leave
-        self.state.batch, self.state.output = data_batch, None
-        self.state.iteration = self._done + 1
-        self._on_iteration_started()
-
-    def _end_iteration(
-        self, batch_idx: int = 0, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        del batch_idx
-        if data_batch is not None:
-            self.state.batch = data_batch
-        self.state.output = outputs
-        self._count_batch()
-
-    def _end_epoch(self, metrics: Mapping[str, Any] | None = None) -> None:
-        if metrics is not None:
-            self.state.metrics = dict(metrics)
-        self._run_handlers("EPOCH_COMPLETED", self.state.metrics)
+            self._wait_for_ranks()  # if it was ended before
 
     # -- between two batches -----------------------------------------------------
 
     def _setup_dataloader_iter(self) -> None:
         # Ignite's loop calls this when the handlers of the begin have run.
         assert self._data is not None
-        expect = getattr(self.evaluator, "expect", None)
+        data, expect = self.state.dataloader, getattr(self.evaluator, "expect", None)
         if expect is not None:
-            expect(self._dataset_size())
+            expect(padded_size(data, self._dataset_size()))
         number = self.run_state.iteration
         place, self._place_to_go_on = self._place_to_go_on, None
         if place is None:
@@ -425,11 +389,37 @@ class EvalEngine(Driven, EventEngine):
 
     def _between_batches(self) -> None:
         """Stop here if that was asked for; inside training, save what is owed."""
+        if self._rounds is not None:
+            leaves = self._rounds.after_batch()
+            if self._rounds.terminated:
+                self.should_terminate = self.should_terminate or True
+            if not leaves:
+                return
+            if self._nested and self._rounds.interrupted:
+                self.context.trainer.council.interrupt()
         if not self._nested:
             if self.context.stops.leaves:
                 raise Halt
         elif self._done != self.state.epoch_length:  # else it is over in a moment
             self.context.trainer.between_batches(self)
+
+    @property
+    def _wants_interrupt(self) -> bool:
+        return self._nested and self.context.trainer.council.wants_interrupt
+
+    def _wait_for_ranks(self) -> None:
+        """All batches of this rank are done; the others may have some left."""
+        if self._rounds is not None:
+            self._rounds.finish(
+                interrupt=self._wants_interrupt,
+                terminate=bool(self.should_terminate),
+                keep_up=self._keep_up,
+            )
+
+    def _keep_up(self) -> None:
+        """Evaluate the last batch again, for nobody: another rank's needs this one."""
+        with fence():
+            self._process_function(self, self.state.batch)
 
     # -- events ------------------------------------------------------------------
 
@@ -447,7 +437,7 @@ class EvalEngine(Driven, EventEngine):
     def _restart_data(self) -> None:
         data = self.state.dataloader
         if self._done == 0:
-            _refuse_empty(data)
+            refuse_empty(data)
         message = (
             f"{type(data).__name__} ended after {self._done} of "
             f"{self.state.epoch_length} batches: an evaluation is one pass. Give data "
@@ -456,6 +446,12 @@ class EvalEngine(Driven, EventEngine):
         raise DataError(message)
 
     def _on_iteration_started(self) -> None:
+        if self._rounds is not None:
+            self._rounds.before_batch(
+                last=self._done + 1 == self.state.epoch_length,
+                interrupt=self._wants_interrupt,
+                terminate=bool(self.should_terminate),
+            )
         self._run_handlers("ITERATION_STARTED", self._done, self.state.batch)
 
     def _on_iteration_completed(self) -> None:
@@ -478,78 +474,22 @@ class EvalEngine(Driven, EventEngine):
         return f"after {self._done} batches of a {self.mode}"
 
     def _on_epoch_completed(self) -> None:
-        if self._done == 0:
-            _refuse_empty(self.state.dataloader)
+        done = self._done
+        if self._rounds is not None:
+            self._wait_for_ranks()
+            if self._rounds.terminated:  # by a handler of another rank
+                return
+            done, self._samples = sum_over_ranks([self._done, self._samples])
+        if done == 0:
+            refuse_empty(self.state.dataloader)
         if self.evaluator is not None:
             self.state.metrics.update(self.evaluator.evaluate(self._size()))
         self._run_handlers("EPOCH_COMPLETED", self.state.metrics)
 
     def _size(self) -> int:
-        """Samples that were evaluated; padded ones left out."""
+        """Samples that were evaluated, by all ranks; padded ones left out."""
         size = self._dataset_size()
         return self._samples if size is None else size
 
     def _dataset_size(self) -> int | None:
-        """Samples in the dataset; ``None`` if not all of it is evaluated."""
-        dataset = getattr(self.state.dataloader, "dataset", None)
-        complete = self.state.epoch_length == _length(self.state.dataloader, None)
-        if complete and hasattr(dataset, "__len__"):
-            return len(dataset)  # type: ignore[arg-type]  # asked just now
-        return None
-
-
-@frozen
-class _Whole:
-    """An evaluation's data from its start, for who iterates it himself."""
-
-    data: EvalData
-    number: int
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.data.begin(self.number)[0]
-
-
-def _length(data: Any, epoch_length: int | None) -> int | None:
-    length = data_length(data)
-    if length == 0:
-        _refuse_empty(data)
-    if epoch_length is None:
-        return length
-    return epoch_length if length is None else min(epoch_length, length)
-
-
-def check_has_batches(data: Any) -> None:
-    """Refuse data that has a length, and that is 0.
-
-    Raises:
-        DataError: It is.
-    """
-    _length(data, None)
-
-
-def _refuse_empty(data: Any) -> None:
-    dataset = getattr(data, "dataset", data)
-    message = (
-        f"{type(data).__name__} over {type(dataset).__name__} gives no batch: an "
-        "evaluation needs at least one"
-    )
-    raise DataError(message)
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module | None) -> Iterator[list[nn.Module]]:
-    """Put a model into evaluation mode, and each of its modules back afterwards.
-
-    Yields:
-        The modules that were training.
-    """
-    if model is None:
-        yield []
-        return
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield training
-    finally:
-        for module in training:
-            module.training = True
+        return samples_of(self.state.dataloader, self.state.epoch_length)

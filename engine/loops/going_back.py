@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from engine.dist import on_main
 from engine.errors import NonFiniteError, StateError
 from engine.loops.left_out import RollBack, nothing_left
 from engine.loops.paying import PayingEngine
@@ -132,8 +133,8 @@ class GoingBackEngine(PayingEngine):
     def _good_before(self, asked: RollBack) -> tuple[Location, dict[str, Any]]:
         self.writer.wait()
         store = self.rescue.file.store
-        before = store.of_run(self.run_id, up_to=asked.before)
-        found = store.newest_good(among=before)
+        before = on_main(lambda: store.of_run(self.run_id, up_to=asked.before))
+        found = store.newest_good(among=before, layout=self.strategy.layout)
         if found is None:
             message = (
                 f"{asked.reason}, and {store.folder} holds no checkpoint of this run "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ignite.engine import State
 from ignite.engine.events import EventsList
 
+from engine.dist import get_world_size
 from engine.errors import EventError, did_you_mean
 from engine.events import Bus, Events, FilteredEvent, Handle, Priority, bind
 from engine.events.filters import Filter, Predicate
@@ -220,6 +221,7 @@ class EventEngine(InnerLoop):
             return
         self._leading = True
         stops = self.context.stops
+        stops.together = get_world_size() > 1
         try:
             if stops.watched:  # val() in a hook of training, which hears of all that
                 self.bus.rearm()

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from engine.dist import get_world_size
 from engine.errors import MetricError
+from engine.loops.council import Council
 from engine.loops.dues import pay
 from engine.loops.feed import Feed
 from engine.loops.requests import Requests
@@ -49,6 +51,7 @@ class PayingEngine(SavedEngine):
         """Measures what is paid at safe points; ``None``: nobody wants to know."""
         self._validations = Validations(self.run_state, self.clock)
         self._requests = Requests()
+        self._council: Council | None = None
         self._paused: dict[str, Any] = {}
         self._dispatch_safe_point = self.bus.dispatcher("SAFE_POINT")
 
@@ -63,6 +66,9 @@ class PayingEngine(SavedEngine):
 
         What follows it (its handlers, a validation that is due) still takes place.
         """
+        if self._council is not None:
+            self._council.stop_reason = reason
+            return
         self.run_state.stop_reason = reason
         self._requests.pending = True
 
@@ -72,8 +78,8 @@ class PayingEngine(SavedEngine):
         Args:
             skip_completed: Leave ``COMPLETED`` out.
         """
-        self._requests.terminate = "skip_completed" if skip_completed else True
-        self._requests.pending = True
+        self._asked.terminate = "skip_completed" if skip_completed else True
+        self._asked.pending = True
 
     def terminate_epoch(self, skip_epoch_completed: bool = False) -> None:
         """End the running epoch at the next safe point; the rest of it is not read.
@@ -82,8 +88,8 @@ class PayingEngine(SavedEngine):
             skip_epoch_completed: Leave ``EPOCH_COMPLETED`` out.
         """
         how = "skip_epoch_completed" if skip_epoch_completed else True
-        self._requests.end_epoch = how
-        self._requests.pending = True
+        self._asked.end_epoch = how
+        self._asked.pending = True
 
     def interrupt(self, signal: int | None = None) -> None:
         """Halt at the next safe point; ``run()`` again goes on from there.
@@ -91,8 +97,8 @@ class PayingEngine(SavedEngine):
         Args:
             signal: Number of the signal that asked for it, for handlers.
         """
-        self._requests.interrupt = (signal,)
-        self._requests.pending = True
+        self._asked.interrupt = (signal,)
+        self._asked.pending = True
 
     @property
     def stop_training(self) -> bool:
@@ -110,8 +116,31 @@ class PayingEngine(SavedEngine):
         self._requests.halt_for(None)
 
     def _look_at_clock(self) -> None:
-        if self.context.stops.time_is_over:
+        if self.context.stops.asked:
             self._requests.halt_for(None)
+
+    @property
+    def _asked(self) -> Requests:
+        """Where handlers ask: with several ranks, what all of them heed is agreed."""
+        return self._requests if self._council is None else self._council.asked
+
+    @property
+    def council(self) -> Council | None:
+        """How the run's ranks heed requests together; ``None`` for a process alone."""
+        return self._council
+
+    def _convene(self) -> None:
+        """A run begins: with several ranks, let them agree from here on."""
+        if get_world_size() == 1:
+            self._council = None
+            return
+        self._buckets.watch()
+        if self._council is None:
+            self._council = Council(self._requests, self.context.stops, self.run_state)
+
+    def _agree(self) -> None:
+        if self._council is not None:
+            self._council.agree()
 
     # -- safe points -------------------------------------------------------------
 
@@ -127,6 +156,7 @@ class PayingEngine(SavedEngine):
         """Pay what is due, then heed what was asked for."""
         state = self.run_state
         self._at_safe_point = True
+        self._agree()
         if self._requests.pending:
             self._requests.settle(state)
         while state.due:
@@ -135,6 +165,7 @@ class PayingEngine(SavedEngine):
                 break  # it stays owed
             if not self._pay(due):
                 break
+            self._agree()
             if self._requests.pending:  # a handler of a validation asked for it
                 self._requests.settle(state)
         if self._requests.pending:
@@ -186,6 +217,8 @@ class PayingEngine(SavedEngine):
         """
         state, asked = self.run_state, self.context.stops.leaves
         saves = [due for due in state.due if due.kind is DueKind.SAVE]
+        if self._council is not None:  # ranks need not be at the same batch
+            saves = []
         leaves = asked or self._requests.halts(state)
         if not (leaves or saves):
             return
@@ -242,6 +275,8 @@ class PayingEngine(SavedEngine):
 
     def _after_turning(self) -> None:
         stops = self.context.stops
+        if self._council is not None:
+            self._council.end()
         if self._suspended and stops.signal is not None and not stops.halted:
             self._keep()  # it came while an interrupt() was heeded
 

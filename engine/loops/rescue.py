@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from engine.checkpoint import HostCopy, Store, name_of, parent_of
+from engine.dist import get_world_size, is_main_process, on_main
 from engine.errors import ConfigError, NonFiniteError
 from engine.events import Events, Priority
 from engine.loops.rewind import Rewind
@@ -27,7 +28,8 @@ class Rescue:
     An iteration that fails leaves half-done state behind: nothing is saved of it, the
     newest checkpoint stands, or a copy that was frozen since. An error while data is
     waited for, in a validation or in a save finds the state of a safe point, and that
-    is saved.
+    is saved. With several ranks the others are not there to give theirs: of a failure
+    only a frozen copy is written.
 
     Args:
         trainer: The run's.
@@ -106,7 +108,8 @@ class Rescue:
         """
         rewind, self._before_due = self._before_due, None
         self._trainer.writer.wait()
-        return self._held_by_regular or self._write(rewind)
+        held = on_main(lambda: self._held_by_regular)
+        return held or self._write(rewind)
 
     @property
     def _held_by_regular(self) -> Location | None:
@@ -150,11 +153,13 @@ class Rescue:
         """
         rewind, self._before_due = self._before_due, None
         parts = self._trainer.parts
+        alone = get_world_size() == 1  # what a rank has is not the run's state
         tracked = (parts.model, parts.optimizer) != (None, None) or parts.others
         ruined = isinstance(error, NonFiniteError)  # whole, and worth nothing
         try:
             self._trainer.writer.wait()
-            if tracked and not ruined and (rewind is not None or while_reading):
+            whole = alone and (rewind is not None or while_reading)
+            if tracked and not ruined and whole:
                 path = self._held_by_regular or self._write(rewind)
                 error.add_note(f"{_place(self._trainer)} Its state is saved: {path}.")
                 return
@@ -202,6 +207,12 @@ class Rescue:
                 "0 to keep no copy"
             )
             raise ConfigError(message)
+        if interval and self._trainer.strategy.is_sharded:
+            message = (
+                f"freeze_interval={interval}: after a failure the other ranks are not "
+                "there to write their pieces of the copy: save more often instead"
+            )
+            raise ConfigError(message)
         if self._freezing is not None:
             self._freezing.remove()
             self._freezing = None
@@ -213,6 +224,8 @@ class Rescue:
     def freeze(self, _: object = None) -> None:
         """Copy the state of this safe point into the host's memory."""
         captured = self._trainer.context.capture_checkpoint()
+        if not is_main_process():
+            return
         self._frozen = None  # its memory is written over: half of each is neither
         self._frozen = self._host.take(captured)
 

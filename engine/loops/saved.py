@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from torch import nn
+
 from engine.checkpoint import (
     CheckpointLoader,
+    Layout,
     Location,
     Parts,
     Store,
@@ -17,24 +21,29 @@ from engine.checkpoint import (
     capture,
     check,
     examine,
+    gather_ranks,
     is_mmengine,
     name_of,
+    of_rank,
     parent_of,
     place,
     restore,
 )
 from engine.dataset import open_cursor
+from engine.dist import get_world_size, on_main
 from engine.errors import (
     CheckpointNotFoundError,
     SerializationError,
     StateError,
 )
 from engine.loops.clock import Clock
+from engine.loops.context import EngineContext
 from engine.loops.feed import Feed
 from engine.loops.inside import Inside
 from engine.loops.inside import examine as examine_inside
 from engine.loops.lengthen import MadeSchedules
 from engine.loops.loop import EventEngine
+from engine.model import Buckets, ddp_modules
 from engine.optim.scheduler import check_on_longer
 from engine.state import (
     Exactness,
@@ -45,6 +54,7 @@ from engine.state import (
     fence,
     restore_randomness,
 )
+from engine.strategies import SingleStrategy
 
 if TYPE_CHECKING:
     import os
@@ -55,6 +65,7 @@ if TYPE_CHECKING:
     from engine.loops.rescue import Rescue
     from engine.optim.scheduler import OnLonger
     from engine.state import Limits, RunState
+    from engine.strategies import Strategy
     from engine.typing import Plain
 
 __all__ = ["SavedEngine"]
@@ -84,6 +95,8 @@ class SavedEngine(EventEngine):
         self.writer = Writer()
         """Writes checkpoints in the background; one for all who save in this run, so
         that they are written in the order in which they were owed."""
+        self.strategy: Strategy = SingleStrategy()
+        """How the model lies on ranks; set before anything is saved or resumed."""
         self._resumed = False
         self._must_be_exact = False
         self._report: ResumeReport | None = None
@@ -210,7 +223,14 @@ class SavedEngine(EventEngine):
             save_optimizer=save_optimizer,
             save_param_scheduler=save_param_scheduler,
         )
-        saved = Store(parent_of(where), backend_args).write(name_of(where), checkpoint)
+        store = Store(parent_of(where), backend_args)
+        if self.strategy.is_sharded:
+            self.writer.wait()  # it writes over the same group
+            mine = self.strategy.divide(checkpoint)
+            saved = self.strategy.write(store, name_of(where), mine)
+        else:
+            # The others wait: a rank that ends takes rank 0, which writes, with it.
+            saved = on_main(lambda: store.write(name_of(where), checkpoint))
         if save_optimizer and save_param_scheduler:
             self.rescue.saved(saved, self.run_state.iteration, here=self._at_safe_point)
         return saved
@@ -224,7 +244,9 @@ class SavedEngine(EventEngine):
     ) -> dict[str, Any]:
         """What :meth:`save_checkpoint` writes, after all hooks have had it.
 
-        Its tensors are the run's own: the next iteration changes them.
+        Its tensors are the run's own: the next iteration changes them. With several
+        ranks all call this at the same safe point; rank 0's holds what each of the
+        others has for itself.
         """
         checkpoint = capture(
             self.run_state,
@@ -240,6 +262,7 @@ class SavedEngine(EventEngine):
             validation=self.inside.saved(
                 self.run_state.phase, rewound=self.rescue.amending is not None
             ),
+            buckets=self._buckets.state_dict() if get_world_size() > 1 else None,
         )
         if self.run_state.phase is Phase.FAILED:  # what is saved of it is whole
             checkpoint["engine"]["run_state"]["phase"] = Phase.TRAINING.value
@@ -247,7 +270,24 @@ class SavedEngine(EventEngine):
             self.rescue.amending.amend(checkpoint)
         with fence():  # what handlers draw here, a resumed run does not draw again
             self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
+        gather_ranks(
+            checkpoint,
+            self.parts.model if isinstance(self.parts.model, nn.Module) else None,
+            replicated=bool(ddp_modules(self._wrapped_model)),
+        )
         return checkpoint
+
+    @property
+    def _wrapped_model(self) -> Any:
+        """The model as it is trained; what is tracked may be the one in a wrapper."""
+        if isinstance(self.context, EngineContext):
+            return self.parts.model
+        return self.context.model
+
+    @functools.cached_property
+    def _buckets(self) -> Buckets:
+        """How the gradients of DDP wrappers are grouped."""
+        return Buckets(self._wrapped_model)
 
     def resume(
         self,
@@ -291,6 +331,7 @@ class SavedEngine(EventEngine):
             path,
             map_location=map_location,
             elsewhere=self.context.hook_set.backend_args(),
+            layout=self.strategy.layout,
         )
         for remark in passed_over:
             self.context.logger.warning(
@@ -344,6 +385,10 @@ class SavedEngine(EventEngine):
                 PartReport("MMEngine's checkpoint", Exactness.BEST_EFFORT, one)
                 for one in remarks
             ]
+        checkpoint, changed = of_rank(checkpoint)
+        checkpoint = self.strategy.take_in(
+            checkpoint, self._wrapped_model, self.parts.optimizer
+        )
         found = examine(
             checkpoint,
             self.parts,
@@ -352,12 +397,16 @@ class SavedEngine(EventEngine):
             resume_param_scheduler=resume_param_scheduler,
         )
         inside = examine_inside(checkpoint["engine"].get("validation"))
-        report = ResumeReport(foreign).with_parts([*found, *inside]).with_parts(further)
+        changed += self._buckets.report(get_world_size())
+        report = ResumeReport([*foreign, *changed]).with_parts([*found, *inside])
+        report = report.with_parts(further)
         if exact:
             report.check_exact()
         if self.run_state.started:  # another run, or this one further on
             self.run_state.hub.forget_since(checkpoint["message_hub"])
         self.bus.fire("CHECKPOINT_LOADED", self.context, checkpoint)
+        if checkpoint["engine"].get("buckets"):
+            self._buckets.load_state_dict(checkpoint["engine"]["buckets"])
         restore(
             checkpoint,
             self.run_state,
@@ -480,6 +529,7 @@ def _find(
     *,
     map_location: Any,
     elsewhere: Mapping[str, Any] | None,
+    layout: Layout | None,
 ) -> tuple[dict[str, Any], list[str]]:
     """A checkpoint to resume from: the file, or a folder's newest good one.
 
@@ -492,9 +542,10 @@ def _find(
     """
     where = place(path)
     if not (isinstance(where, Path) and where.is_dir()):
-        content = CheckpointLoader.load_checkpoint(path, map_location)
+        content = CheckpointLoader.load_checkpoint(path, map_location, layout=layout)
         return check(content, str(path)), []
-    found = Store(where, elsewhere=elsewhere).newest_good(map_location=map_location)
+    store = Store(where, elsewhere=elsewhere)
+    found = store.newest_good(map_location=map_location, layout=layout)
     if found is None:
         message = f"{path}: the folder holds no checkpoint (*.pth)"
         raise CheckpointNotFoundError(message)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.checkpoint import Location, Store, find_latest_checkpoint, join, place
+from engine.dist import on_main
 from engine.hooks import CheckpointHook
 
 if TYPE_CHECKING:
@@ -77,11 +78,15 @@ class StopFile:
         pointers: tuple[tuple[Store, str], ...] = ((store, name),)
         if hook is not None:
             pointers = hook.pointers(self._context, name)
-        for where, text in pointers:
-            where.point_to(text)
         old, self._name = self._name, name
-        if old not in (None, name):
-            store.drop(str(old), run_id=run_id)
+
+        def settle() -> None:
+            for where, text in pointers:
+                where.point_to(text)
+            if old not in (None, name):
+                store.drop(str(old), run_id=run_id)
+
+        on_main(settle)
         return join(store.folder, name)
 
     def adopt(self, iteration: int) -> None:

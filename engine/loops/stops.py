@@ -79,8 +79,14 @@ class Stops:
             raise ConfigError(message)
         self.handle_signals = handle_signals
         self.max_seconds = max_seconds
+        self.noted: int | None = None
+        """The signal that came to this process during this call, if one did."""
         self.signal: int | None = None
-        """The signal that came during this call, if one did."""
+        """The signal that this call ends for: with several ranks, of any of them."""
+        self.together = False
+        """Whether the run has several ranks, which end at the same place."""
+        self.agreed = False
+        """Whether the ranks have agreed to end."""
         self.path: Location | None = None
         """Where the state was saved because of a stop."""
         self.halted = False
@@ -97,6 +103,8 @@ class Stops:
     @property
     def asked(self) -> bool:
         """Whether the run is to end as soon as it can."""
+        if self.together:
+            return self.agreed
         return self.signal is not None or self.time_is_over
 
     @property
@@ -130,7 +138,8 @@ class Stops:
             ask: Called when a signal comes, between any two instructions: it may set
                 flags, and nothing else.
         """
-        self.signal, self.path, self.halted = None, None, False
+        self.noted, self.signal, self.agreed = None, None, False
+        self.path, self.halted = None, False
         self._ask, self._process = ask, os.getpid()
         self.watched = True
         if self.max_seconds is not None:
@@ -163,8 +172,11 @@ class Stops:
         if os.getpid() != self._process:  # a child that a user's code has forked
             signal.raise_signal(number)
             return
-        if self.signal is None:
-            self.signal = number
+        if self.noted is None:
+            self.noted = number
+        if self.together:  # who finds it there tells the other ranks
+            return
+        self.signal = self.noted
         self._ask()
 
     def check(self, state: RunState, done: str) -> None:

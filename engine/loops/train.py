@@ -11,13 +11,16 @@ from attrs import evolve
 from engine.dataset import (
     check_sample_randomness,
     count_samples,
+    data_shape,
     draws_apart,
     open_cursor,
+    reads_alike,
 )
+from engine.dist import get_rank, get_world_size
 from engine.errors import EngineError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
-from engine.loops.evaluate import check_has_batches
+from engine.loops.eval_size import check_has_batches
 from engine.loops.feed import Feed
 from engine.loops.going_back import GoingBackEngine
 from engine.loops.interval import ValidationPlan
@@ -66,6 +69,8 @@ class TrainEngine(Driven, GoingBackEngine):
             safe point: it is saved, and ``run()`` raises ``RunInterrupted``.
         max_seconds: How long ``run()`` may take: at the first safe point after that it
             is stopped likewise. ``None``: as long as it needs.
+        diff_rank_seed: Whether each rank draws random numbers of its own while it
+            trains; if not, all draw the same.
         context: What hooks get as ``runner``; ``None`` makes one.
 
     Raises:
@@ -82,6 +87,7 @@ class TrainEngine(Driven, GoingBackEngine):
         facilities: Mapping[str, Any] | None = None,
         handle_signals: bool = True,
         max_seconds: float | None = None,
+        diff_rank_seed: bool = False,
         context: Any = None,
     ) -> None:
         super().__init__(step, state, context)
@@ -96,6 +102,7 @@ class TrainEngine(Driven, GoingBackEngine):
             self.context.trainer = self
             self.context.hook_set.connect("train", self.bus)
         self._randomness: SampleRandomness = check_sample_randomness(randomness)
+        self._diff_rank_seed = diff_rank_seed
         self._data: Iterable[Any] | None = None  # what was opened last
         self.rescue = Rescue(self)
         self._unread = False  # whether reading the data has failed
@@ -107,6 +114,7 @@ class TrainEngine(Driven, GoingBackEngine):
         self._halted = self._announced = self._completed = False
         # Of the running data, so that nothing is looked up per iteration.
         self._batch_size = self._last_batch_size = 0
+        self._ranks = 1
         self._dispatch_started = self.bus.dispatcher("ITERATION_STARTED")
         self._dispatch_completed = self.bus.dispatcher("ITERATION_COMPLETED")
         self._acts = {
@@ -228,6 +236,7 @@ class TrainEngine(Driven, GoingBackEngine):
             return self.state
         if data is None:
             data = self._no_data(epoch_length)
+        self._convene()
         self._open(data, max_epochs, max_iters, epoch_length)
         self._count_window()
         if self._is_finished():
@@ -285,6 +294,7 @@ class TrainEngine(Driven, GoingBackEngine):
             DataError: The data is empty.
         """
         going_on = self._halted
+        self._convene()
         self._open(data, max_epochs, max_iters, epoch_length)
         self._count_window()
         if not going_on and self._is_finished():
@@ -333,7 +343,8 @@ class TrainEngine(Driven, GoingBackEngine):
         self.run_state.move(Phase.TRAINING)
         if not self.run_state.started:
             # Training's random numbers depend on the run's seed alone.
-            seed_everything(derive_seed(self.run_state.seed, Stream.TRAINING))
+            own = (get_rank(),) if self._diff_rank_seed else ()
+            seed_everything(derive_seed(self.run_state.seed, Stream.TRAINING, *own))
         self._resumed = False
         self.clock.set_counters(self)
 
@@ -376,7 +387,13 @@ class TrainEngine(Driven, GoingBackEngine):
         if data is self._data:
             self._saved_data = self._data_state()
         cursor = self._open_cursor(data)
-        self.run_state.check_data(cursor.length, cursor.batch_size)
+        self.run_state.check_data(data_shape(cursor))
+        if reads_alike(cursor):
+            self.context.logger.warning(
+                "ranks_read_alike",
+                line="Each rank reads all of the training data, in the same order: "
+                "give its loader a sampler that shares it, such as DefaultSampler",
+            )
         self._read = (data, epoch_length)
         self._reads_apart = draws_apart(data, self._randomness)
         if epoch_length is None:
@@ -402,9 +419,11 @@ class TrainEngine(Driven, GoingBackEngine):
 
     def _read_from(self, cursor: Cursor) -> None:
         self._pass_length = cursor.length
-        self.run_state.data_shape = [cursor.length, cursor.batch_size]
-        self._batch_size = cursor.batch_size
-        self._last_batch_size = cursor.last_batch_size
+        self.run_state.take_data(data_shape(cursor))
+        # Of all ranks, which read alike.
+        self._ranks = get_world_size()
+        self._batch_size = cursor.batch_size * self._ranks
+        self._last_batch_size = cursor.last_batch_size * self._ranks
         state = self.run_state
         self.state.dataloader = Feed(
             cursor, state.progress, state.left_out, self._on_unread
@@ -591,6 +610,8 @@ class TrainEngine(Driven, GoingBackEngine):
     def _on_started(self) -> None:
         state = self.run_state
         self._requests.clear(state, going_back=self._goes_back)
+        if self._council is not None and not self._goes_back:
+            self._council.forget()
         self._goes_back = False
         if self.context.stops.asked:  # while weights were loaded
             self._halt_soon()
@@ -635,6 +656,7 @@ class TrainEngine(Driven, GoingBackEngine):
         self._at_safe_point = self.bus.dispatcher("EPOCH_STARTED").run is None
         self._run_handlers("EPOCH_STARTED")
         self.spent.mark = perf_counter()
+        self._agree()
         if self._requests.terminate:  # no batch was read yet: a safe point as well
             self._requests.settle(self.run_state)
             self._heed()
@@ -661,7 +683,7 @@ class TrainEngine(Driven, GoingBackEngine):
         index = done.epoch_iteration
         samples = self._batch_size
         if samples == 0:
-            samples = count_samples(self.state.batch)
+            samples = count_samples(self.state.batch) * self._ranks
         elif done.pass_batch + 1 == self._pass_length:
             samples = self._last_batch_size
         done.finish_iteration(samples, self._pass_length)
@@ -680,7 +702,7 @@ class TrainEngine(Driven, GoingBackEngine):
                 )
             finally:  # a run may go on from another place after an error
                 clock.closing_iteration = 0
-        due = self._requests.pending or state.due
+        due = self._requests.pending or state.due or self._council is not None
         if due or self._dispatch_safe_point.run is not None:
             self._safe_point()
         else:

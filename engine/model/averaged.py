@@ -47,7 +47,8 @@ class BaseAveragedModel(Module, metaclass=ABCMeta):
         steps: Updates so far, shape ``()``, saved with the weights.
 
     Raises:
-        ConfigError: ``interval`` is no number of updates.
+        ConfigError: ``interval`` is no number of updates, or the model's parameters are
+            cut over ranks.
     """
 
     steps: Tensor
@@ -64,6 +65,13 @@ class BaseAveragedModel(Module, metaclass=ABCMeta):
             msg = (
                 f"{type(self).__name__}: interval is {interval!r}, but it is a number "
                 "of updates: an int of at least 1."
+            )
+            raise ConfigError(msg)
+        if any(hasattr(one, "device_mesh") for one in model.parameters()):
+            msg = (
+                f"{type(self).__name__} keeps a copy of the model, and torch copies "
+                "none whose parameters are cut over ranks: train without FSDP2, or "
+                "without an average"
             )
             raise ConfigError(msg)
         self.module = copy.deepcopy(model).requires_grad_(False)

@@ -97,9 +97,37 @@ class StepModel(TransparentModule):
             DataError: The batch is no pair of inputs and targets.
             ModelError: The loss is of the wrong form.
         """
-        with optim_wrapper.optim_context(self):
+        return self.step_through(self, self.module, data, optim_wrapper)
+
+    def step_through(
+        self,
+        around: Module,
+        module: Callable[[Any], Any],
+        data: Batch,
+        optim_wrapper: OptimizerWrapper,
+        look: Callable[[Tensor], object] | None = None,
+    ) -> dict[str, Tensor]:
+        """Do as :meth:`train_step` does, with a wrapper in the way of the call.
+
+        Args:
+            around: What the optimizer's context is about: this, or a wrapper of it.
+            module: Called with the inputs in the wrapped module's place.
+            data: One batch.
+            optim_wrapper: Steps the optimizer when its window of iterations is full.
+            look: Called with the loss before its backward.
+
+        Returns:
+            What :meth:`train_step` does.
+
+        Raises:
+            DataError: The batch is no pair of inputs and targets.
+            ModelError: The loss is of the wrong form.
+        """
+        with optim_wrapper.optim_context(around):
             inputs, targets = self.split(data)
-            loss, values = parse_losses(self.loss(self.module(inputs), targets))
+            loss, values = parse_losses(self.loss(module(inputs), targets))
+            if look is not None:
+                look(loss)
             optim_wrapper.update_params(loss)
         return values
 

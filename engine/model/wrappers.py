@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from engine.errors import ModelError
 from engine.model.anomalous import detect_anomalous_params
 from engine.model.base_model import BaseModel, call_with
+from engine.model.step_model import StepModel
 from engine.model.steps import require_step
 from engine.registry import MODEL_WRAPPERS
 
@@ -34,7 +35,7 @@ __all__ = ["MMDistributedDataParallel", "MMSeparateDistributedDataParallel"]
 
 @MODEL_WRAPPERS.register_module()
 class MMDistributedDataParallel(DistributedDataParallel):
-    """DDP around a :class:`BaseModel`, with its three steps.
+    """DDP around a :class:`BaseModel` or a :class:`StepModel`, with its three steps.
 
     ``train_step`` does what the model's inherited one does; a ``train_step`` that the
     model's class overrides is not called, and warned of.
@@ -53,8 +54,9 @@ class MMDistributedDataParallel(DistributedDataParallel):
     ) -> None:
         super().__init__(module, **_present_names(kwargs))
         self.detect_anomalous_params = detect_anomalous_params
-        own = type(module)
-        if issubclass(own, BaseModel) and own.train_step is not BaseModel.train_step:
+        own: Any = type(module)
+        bases = [one for one in (BaseModel, StepModel) if issubclass(own, one)]
+        if any(own.train_step is not one.train_step for one in bases):
             warnings.warn(
                 f"{type(self).__name__} does not call {own.__name__}.train_step: "
                 "gradients are reduced only in a step that calls the wrapper. Override "
@@ -79,13 +81,16 @@ class MMDistributedDataParallel(DistributedDataParallel):
             ModelError: The model has no preprocessor or no ``parse_losses``, or what
                 was returned is of the wrong form.
         """
+        if isinstance(self.module, StepModel):
+            look = self._look if self.detect_anomalous_params else None
+            return self.module.step_through(self, self, data, optim_wrapper, look)
         preprocess, parse = self._part("data_preprocessor"), self._part("parse_losses")
         with optim_wrapper.optim_context(self):
             losses = call_with(self, preprocess(data, True), mode="loss")
         values: dict[str, Tensor]
         loss, values = parse(losses)
         if self.detect_anomalous_params:
-            detect_anomalous_params(loss, self)
+            self._look(loss)
         optim_wrapper.update_params(loss)
         return values
 
@@ -96,6 +101,9 @@ class MMDistributedDataParallel(DistributedDataParallel):
     def test_step(self, data: Batch) -> Any:
         """Let the model do its ``test_step``."""
         return require_step(self.module, "test_step")(data)
+
+    def _look(self, loss: Tensor) -> None:
+        detect_anomalous_params(loss, self)
 
     def _part(self, name: str) -> Any:
         part = getattr(self.module, name, None)

@@ -7,6 +7,7 @@ from engine.optim.amp import AmpOptimWrapper, autocast
 from engine.optim.base_wrapper import BaseOptimWrapper
 from engine.optim.build_wrapper import build_optim_wrapper
 from engine.optim.constructor import DefaultOptimWrapperConstructor
+from engine.optim.grad_norm import clip_grad_norm
 from engine.optim.multi import OptimWrapperDict
 from engine.optim.optimizers import register_torch_optimizers
 from engine.optim.scale_lr import lr_ratio, scale_lr
@@ -96,6 +97,7 @@ __all__ = [
     "_ParamScheduler",
     "autocast",
     "build_optim_wrapper",
+    "clip_grad_norm",
     "ends_window",
     "lr_ratio",
     "optimizer_steps",

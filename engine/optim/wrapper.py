@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
-from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch.nn.utils import clip_grad_value_
 
 from engine.errors import OptimizerError, a_type, did_you_mean
 from engine.optim.accumulation import ends_window, window_length
 from engine.optim.base_wrapper import BaseOptimWrapper
+from engine.optim.grad_norm import clip_grad_norm
 from engine.registry import OPTIM_WRAPPERS
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ __all__ = ["NO_CONTEXT", "OptimWrapper", "check_loss"]
 
 
 _CLIPPERS: dict[str, Callable[..., Any]] = {
-    "norm": clip_grad_norm_,
+    "norm": clip_grad_norm,
     "value": clip_grad_value_,
 }
 _BOUND = {"norm": "max_norm", "value": "clip_value"}

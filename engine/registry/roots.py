@@ -75,7 +75,7 @@ RUNNER_CONSTRUCTORS = _root(
 LOOPS = _root("LOOPS", "loop", "engine.loops")
 HOOKS = _root("HOOKS", "hook", "engine.hooks")
 LOG_PROCESSORS = _root("LOG_PROCESSORS", "log processor", "engine.loops")
-STRATEGIES = _root("STRATEGIES", "strategy")
+STRATEGIES = _root("STRATEGIES", "strategy", "engine.strategies")
 """How a model lies on the ranks."""
 
 MODELS = _root("MODELS", "model", "engine.model", build_func=build_model_from_cfg)

@@ -18,6 +18,7 @@ READ_FROM_CFG = (
     "compile",
     "activation_checkpointing",
     "sync_bn",
+    "strategy",
     "model_wrapper_cfg",
     "find_unused_parameters",
 )

@@ -16,6 +16,7 @@ from engine.build import (
     build_model,
     build_optim_wrapper,
     build_param_schedulers,
+    build_strategy,
     build_train_loop,
     build_visualizer,
     unwrap,
@@ -23,7 +24,8 @@ from engine.build import (
 )
 from engine.config import at, located
 from engine.dataset import data_length
-from engine.dist import get_rank
+from engine.dist import get_rank, init_dist, is_distributed, sync_random_seed
+from engine.dist.board import board_of_group
 from engine.errors import ConfigError, StateError
 from engine.logging import RunLogger, build_logger
 from engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop, Stops
@@ -31,13 +33,15 @@ from engine.optim import lr_ratio, scale_lr
 from engine.registry import DefaultScope
 from engine.runner.environment import check_env_cfg, set_up
 from engine.runner.facts import RunnerFacts
-from engine.state import MessageHub, draw_seed, running, set_random_seed
+from engine.state import MessageHub, running, set_random_seed
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
     from torch import nn
+
+    from engine.strategies import Strategy
 
 __all__ = ["RunnerBuilders"]
 
@@ -47,6 +51,7 @@ class RunnerBuilders(RunnerFacts):
 
     batch_limit: int | None
     stops: Stops
+    strategy: Strategy
     _default_scope: str | None
 
     @contextmanager
@@ -60,7 +65,10 @@ class RunnerBuilders(RunnerFacts):
             yield
 
     def setup_env(self, env_cfg: Mapping[str, Any] | None) -> None:
-        """Make the process as ``env_cfg`` asks."""
+        """Make the process as ``env_cfg`` asks, and join it to the others.
+
+        A group that is there already stays as it is.
+        """
         with at("env_cfg"):
             settings = check_env_cfg(env_cfg)
             self.stops = Stops(
@@ -76,6 +84,9 @@ class RunnerBuilders(RunnerFacts):
             ),
             deterministic=self.deterministic,
         )
+        if self.launcher != "none" and not is_distributed():
+            with at("env_cfg"):
+                init_dist(self.launcher, **settings["dist_cfg"])
 
     def set_randomness(
         self,
@@ -86,7 +97,7 @@ class RunnerBuilders(RunnerFacts):
         """Seed python, NumPy and torch; called once, before anything is built.
 
         Args:
-            seed: ``None`` draws one.
+            seed: ``None`` draws one, the same on all ranks.
             diff_rank_seed: Whether each process has generators of its own.
             deterministic: Whether torch uses deterministic operations only.
 
@@ -96,6 +107,8 @@ class RunnerBuilders(RunnerFacts):
         Raises:
             ConfigError: The seed is out of range.
         """
+        if seed is None:
+            seed = sync_random_seed()
         try:
             return set_random_seed(seed, deterministic, diff_rank_seed, rank=get_rank())
         except ValueError as error:
@@ -111,15 +124,19 @@ class RunnerBuilders(RunnerFacts):
 
         Args:
             log_level: Lowest level that is logged.
-            log_file: Gets the JSON lines; ``None``: a file in the log folder.
+            log_file: Gets the JSON lines; ``None``: a file in the log folder, which
+                rank 0 writes. Other ranks show their warnings and errors.
             kwargs: Keys that each line has.
         """
         path = self._log_dir / f"{self._log_dir.name}.log.jsonl"
+        rank, board = get_rank(), board_of_group()
+        own = path if rank == 0 else None
         return build_logger(
             self.experiment_name,
             level=log_level,
-            json_path=path if log_file is None else Path(log_file),
-            rank=get_rank(),
+            json_path=own if log_file is None else Path(log_file),
+            rank=rank,
+            is_first=None if board is None else board.is_first,
             **kwargs,
         )
 
@@ -136,14 +153,26 @@ class RunnerBuilders(RunnerFacts):
 
     def build_visualizer(self, visualizer: Any = None) -> Any:
         """The visualizer; by default it writes into the log folder."""
-        return build_visualizer(visualizer, save_dir=self._log_dir)
+        name = self.experiment_name
+        return build_visualizer(visualizer, save_dir=self._log_dir, name=name)
+
+    def build_strategy(self, strategy: Any) -> Strategy:
+        """How the model lies on ranks."""
+        return build_strategy(
+            strategy,
+            model_wrapper_cfg=self.cfg.get("model_wrapper_cfg"),
+            sync_bn=self.cfg.get("sync_bn"),
+            find_unused_parameters=self.cfg.get("find_unused_parameters", False),
+        )
 
     def build_model(self, model: Any) -> nn.Module:
-        """The model from its spec, on its device."""
-        return build_model(model)
+        """The model from its spec, where the strategy has it."""
+        return build_model(model, self.strategy)
 
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
         """The model wrapped for several processes; one needs no wrapper."""
+        if model_wrapper_cfg == self.cfg.get("model_wrapper_cfg"):
+            return self.strategy.wrap(model)
         return wrap_model(
             model_wrapper_cfg,
             model,
@@ -160,10 +189,10 @@ class RunnerBuilders(RunnerFacts):
 
         Args:
             dataloader: A spec; a finished loader passes through.
-            seed: Of its sampler; ``None`` draws one.
+            seed: Of its sampler; ``None`` draws one, the same on all ranks.
             diff_rank_seed: Whether its sampler gets no seed, and draws its own.
         """
-        chosen = draw_seed() if seed is None else seed
+        chosen = sync_random_seed() if seed is None else seed
         return build_dataloader(dataloader, seed=None if diff_rank_seed else chosen)
 
     def _own_dataloader(self, mode: str) -> Any:

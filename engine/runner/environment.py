@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import multiprocessing
 
+from engine.dist.launch import check_timeout
 from engine.errors import ConfigError, check_switch, did_you_mean
 from engine.version import __version__
 
-__all__ = ["check_env_cfg", "describe_environment", "set_up"]
+__all__ = ["check_env_cfg", "describe_environment", "set_up", "versions"]
 
 _PACKAGES = ("torch", "pytorch-ignite", "numpy", "attrs", "structlog")
 _THREAD_CAPS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -67,6 +68,7 @@ def check_env_cfg(env_cfg: Any) -> dict[str, Any]:
     if not _is_count(limit, 1):
         message = f"env_cfg: resource_limit={limit!r}: give a number of open files"
         raise ConfigError(message)
+    check_timeout(whole["dist_cfg"]["timeout"], "env_cfg.dist_cfg")
     return whole
 
 
@@ -127,12 +129,19 @@ def _raise_open_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
 
 
-def describe_environment() -> dict[str, str]:
-    """Versions and devices that a run uses, by name."""
+def versions() -> dict[str, str]:
+    """Versions that a run uses, by name."""
     return {
         "engine": __version__,
         "python": sys.version.split()[0],
         **{name: _version(name) for name in _PACKAGES},
+    }
+
+
+def describe_environment() -> dict[str, str]:
+    """Versions and devices that a run uses, by name."""
+    return {
+        **versions(),
         "platform": platform.platform(),
         "threads": str(torch.get_num_threads()),
         "cuda": str(torch.version.cuda or "none in this build of torch"),

@@ -36,6 +36,7 @@ class RunnerFacts:
     parts: RunParts
     _cfg: Config
     _experiment_name: str
+    _launcher: str
     _logger: RunLogger
     _model: nn.Module
     _standing_in: nn.Module | None = None
@@ -158,8 +159,8 @@ class RunnerFacts:
 
     @property
     def launcher(self) -> str:
-        """How processes were started: this Runner runs in one, started by hand."""
-        return "none"
+        """How processes were started; ``"none"``: this one by hand."""
+        return self._launcher
 
     @property
     def rank(self) -> int:

@@ -29,23 +29,26 @@ from engine.checkpoint import (
     check,
     find_latest_checkpoint,
     join,
-    load_checkpoint,
     place,
 )
+from engine.checkpoint.weights import find_weights, put_weights, read_for
 from engine.config import at, located
 from engine.dataset import check_sample_randomness
-from engine.dist import is_main_process
+from engine.dist import is_main_process, on_main
+from engine.dist.failure import naming_failed_ranks
+from engine.dist.place import check_launcher
 from engine.errors import ConfigError, DataError, a_type, check_switch, did_you_mean
 from engine.hooks import HookSet
 from engine.logging import is_terminal
 from engine.loops import EvalEngine, TrainEngine
 from engine.model import require_step, turn_on_activation_checkpointing
 from engine.registry import RUNNERS
+from engine.runner.agreement import check_alike
 from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
 from engine.runner.changes import Effect, changes, flatten
 from engine.runner.ends import telling_the_end
-from engine.runner.environment import describe_environment
+from engine.runner.environment import describe_environment, versions
 from engine.runner.folders import as_path, log_folder, make_folder
 from engine.state import (
     DueKind,
@@ -103,7 +106,9 @@ class Runner(RunnerBuilders):
         resume: Go on from ``load_from``, or without it from the newest good checkpoint
             in ``work_dir``; a new run begins if there is none. What does not come back
             to the bit is listed; ``"exact"`` refuses it.
-        launcher: How the processes were started: ``"none"``, this one by hand.
+        launcher: How the processes were started: ``"none"``, this one by hand;
+            ``"pytorch"`` by torchrun, ``"slurm"`` by srun, ``"mpi"`` by mpirun. This
+            process joins the others, unless it did so before.
         env_cfg: Settings of the process: ``cudnn_benchmark``, ``mp_cfg``
             (``mp_start_method``, ``opencv_num_threads``), ``dist_cfg`` (``backend``,
             ``timeout``), ``resource_limit`` (open files), ``handle_signals`` (whether
@@ -121,11 +126,12 @@ class Runner(RunnerBuilders):
         experiment_name: The run's name; the start's time is added.
         cfg: The config that this was made from; it goes into checkpoints as text, and
             into the work dir. Its ``compile``, ``activation_checkpointing``,
-            ``sync_bn``, ``model_wrapper_cfg`` and ``find_unused_parameters`` are
-            heeded.
+            ``strategy`` (``"ddp"``, ``"fsdp2"`` or a spec), ``sync_bn``,
+            ``model_wrapper_cfg`` and ``find_unused_parameters`` are heeded.
 
     Raises:
-        ConfigError: Arguments contradict each other, or the work dir cannot be written.
+        ConfigError: Arguments contradict each other, the work dir cannot be written,
+            the launcher's variables are missing, or the ranks have other configs.
     """
 
     def __init__(
@@ -177,7 +183,7 @@ class Runner(RunnerBuilders):
         if not isinstance(resume, bool) and resume != "exact":
             message = f"resume={resume!r}: give True, False or 'exact'"
             raise ConfigError(message)
-        _check_launcher(launcher)
+        self._launcher = check_launcher(launcher)
         self.parts = RunParts(given=given, builder=self)
         self.batch_limit: int | None = None
         """At most so many batches of each loader: for trying a config out."""
@@ -208,13 +214,13 @@ class Runner(RunnerBuilders):
         self._randomness = _check_randomness(randomness)
         with located(self.cfg):
             self.setup_env(env_cfg)
+            check_alike(self.cfg, versions())
             chosen = dict(self._randomness)
             del chosen["samples"]
             seed = self.set_randomness(**chosen)
-        self._work_dir = make_folder(work_dir)
-        self._timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
-        goes_on = (self._load_from or self._work_dir) if resume else None
-        self._log_dir = log_folder(self._work_dir, self.timestamp, resume=goes_on)
+        self._timestamp, self._work_dir, self._log_dir = on_main(
+            lambda: self._begin(work_dir)
+        )
         self._experiment_name = _experiment_name(experiment_name, cfg, self.timestamp)
         self._state = RunState(seed=seed, hub=self.build_message_hub())
         self._logger = self.build_logger(log_level)
@@ -223,10 +229,13 @@ class Runner(RunnerBuilders):
                 self.log_processor = self.build_log_processor(log_processor)
             with at("visualizer"):
                 self._visualizer = self.build_visualizer(visualizer)
+            chosen_by = "strategy" if "strategy" in self.cfg else "model_wrapper_cfg"
+            with at(chosen_by):
+                self.strategy = self.build_strategy(self.cfg.get("strategy"))
             with at("model"):
                 built = self.build_model(_with_preprocessor(model, data_preprocessor))
                 self._model_name = type(unwrap(built)).__name__
-            with at("model_wrapper_cfg"):
+            with at(chosen_by):
                 self._model = self.wrap_model(self.cfg.get("model_wrapper_cfg"), built)
             self._make_engines()
             self.register_hooks(default_hooks, custom_hooks)
@@ -248,14 +257,23 @@ class Runner(RunnerBuilders):
         config = read_config(cfg)
         return cls(**pick_arguments(config, argument_names()), cfg=config)
 
+    def _begin(self, work_dir: str | os.PathLike[str]) -> tuple[str, Path, Path]:
+        """The start's time and folders, which are made."""
+        timestamp = datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
+        folder = make_folder(work_dir)
+        goes_on = (self._load_from or folder) if self._resume else None
+        return timestamp, folder, log_folder(folder, timestamp, resume=goes_on)
+
     def _make_engines(self) -> None:
         """Make the three Ignite engines, so that handlers can be attached at once."""
         self.trainer = TrainEngine(
             self._train_step,
             self.state,
             randomness=self._randomness["samples"],
+            diff_rank_seed=self._randomness["diff_rank_seed"],
             context=self,
         )
+        self.trainer.strategy = self.strategy
         self.clock = self.trainer.clock
         self.validator = EvalEngine(
             lambda _, batch: self.model.val_step(batch),  # type: ignore[operator]  # required before
@@ -303,7 +321,7 @@ class Runner(RunnerBuilders):
         if self.parts.given["val_dataloader"] is not None:
             require_step(self.model, "val_step")
         self.build_training()
-        with telling_the_end(self), self.trainer.leading():
+        with telling_the_end(self), naming_failed_ranks(), self.trainer.leading():
             self._log_hooks()
             self._init_weights()
             self.load_or_resume()
@@ -331,7 +349,7 @@ class Runner(RunnerBuilders):
         require_step(self.model, "val_step")
         with self._building():
             loop = self.parts.need_val_loop()
-        with self.validator.leading():
+        with naming_failed_ranks(), self.validator.leading():
             self._init_weights()
             self._load_weights()
             self._compile()
@@ -354,7 +372,7 @@ class Runner(RunnerBuilders):
         require_step(self.model, "test_step")
         with self._building():
             loop = self.parts.need_test_loop()
-        with self.tester.leading():
+        with naming_failed_ranks(), self.tester.leading():
             self._init_weights()
             self._load_weights()
             self._compile()
@@ -374,6 +392,8 @@ class Runner(RunnerBuilders):
             optimizer=self.optim_wrapper,
             param_schedulers=self.param_schedulers,
         )
+        if self.strategy.memory is not None:
+            self.trainer.track(gradient_compression=self.strategy.memory)
 
     def _compile(self) -> None:
         """Recompute and compile what the config asks for, once."""
@@ -398,10 +418,11 @@ class Runner(RunnerBuilders):
             return
         self._initialized = True
         init = getattr(unwrap(self.model), "init_weights", None)
-        if callable(init):
-            with fence():  # from the run's seed, whatever was drawn since
-                seed_everything(derive_seed(self.seed, Stream.INITIALIZATION))
-                init()
+        with fence():  # from the run's seed, whatever was drawn since
+            seed_everything(derive_seed(self.seed, Stream.INITIALIZATION))
+            with self.strategy.initializing(self.model):
+                if callable(init):
+                    init()
 
     def _start_visualizer(self) -> None:
         """Reach the backends' services; from here on they cannot end the run."""
@@ -576,20 +597,35 @@ class Runner(RunnerBuilders):
         strict: bool = False,
         revise_keys: Sequence[tuple[str, str]] = ((r"^module\.", ""),),
     ) -> dict[str, Any]:
-        """Load weights alone; see ``engine.checkpoint.load_checkpoint``."""
-        checkpoint = load_checkpoint(
-            unwrap(self.model),
-            filename,
-            map_location,
-            strict,
-            self.logger,
-            revise_keys,
+        """Load weights alone; see ``engine.checkpoint.load_checkpoint``.
+
+        Hooks may change them before (``after_load_checkpoint``). What a hook claims is
+        the memory of the run that was saved, and is not shown to it.
+        """
+        where = os.fspath(filename)
+        model = unwrap(self.model)
+        checkpoint = read_for(model, filename, map_location)
+        weights = find_weights(checkpoint, where)  # a bare state_dict is one too
+        shown = {
+            key: value
+            for key, value in (checkpoint if "state_dict" in checkpoint else {}).items()
+            if not self.hook_set.claims(key)
+        }
+        shown["state_dict"] = weights
+        self.call_hook("after_load_checkpoint", checkpoint=shown)
+        put_weights(
+            model,
+            shown,
+            where,
+            strict=strict,
+            logger=self.logger,
+            revise_keys=revise_keys,
         )
         self._has_weights = True
         self.logger.info(
             "weights_loaded", line=f"Loaded weights from {filename}", path=str(filename)
         )
-        return checkpoint
+        return dict(checkpoint)
 
     def resume(
         self,
@@ -622,7 +658,10 @@ class Runner(RunnerBuilders):
             )
         self._become(
             check(
-                CheckpointLoader.load_checkpoint(filename, map_location), str(filename)
+                CheckpointLoader.load_checkpoint(
+                    filename, map_location, layout=self.strategy.layout
+                ),
+                str(filename),
             ),
             place(filename),
             on_longer=on_longer,
@@ -642,7 +681,9 @@ class Runner(RunnerBuilders):
             self.resume(self._load_from)
         else:
             elsewhere = self.hook_set.backend_args()
-            found = Store(self.work_dir, elsewhere=elsewhere).newest_good()
+            found = Store(self.work_dir, elsewhere=elsewhere).newest_good(
+                layout=self.strategy.layout
+            )
             if found is None:
                 self.logger.info(
                     "nothing_to_resume",
@@ -678,7 +719,7 @@ class Runner(RunnerBuilders):
         if self._load_from is not None:
             self.load_checkpoint(self._load_from)
         elif self._resume:
-            found = Store(self.work_dir).newest_good()
+            found = Store(self.work_dir).newest_good(layout=self.strategy.layout)
             if found is not None:
                 self.load_checkpoint(found[0])
         self._has_weights = True
@@ -751,7 +792,7 @@ class Runner(RunnerBuilders):
                     "setting_changed",
                     line=f"Resume: {change.path} {change.describe()}",
                     path=change.path,
-                    effect=change.effect.value,
+                    change=change.describe(),
                 )
         mine = self._meta()["dataset_meta"]
         saved = meta.get("dataset_meta", mine)
@@ -804,15 +845,6 @@ def argument_names() -> list[str]:
     """The Runner's arguments that a config gives."""
     names = inspect.signature(Runner).parameters
     return [name for name in names if name != "cfg"]
-
-
-def _check_launcher(launcher: str) -> None:
-    if launcher != "none":
-        message = (
-            f"launcher={launcher!r}: this version runs in one process: give 'none', or "
-            "leave it out"
-        )
-        raise ConfigError(message)
 
 
 def _with_preprocessor(model: Any, data_preprocessor: Any) -> Any:

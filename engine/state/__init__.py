@@ -1,6 +1,7 @@
 """Phases, counters, the message hub, randomness and their serialization."""
 
 from engine.state.context import RunContext
+from engine.state.data_shape import DataShape
 from engine.state.history import HistoryBuffer
 from engine.state.ledger import (
     Parting,
@@ -33,6 +34,7 @@ from engine.state.serialize import UNSAVED, check_format, from_plain, to_plain
 __all__ = [
     "NEXT",
     "UNSAVED",
+    "DataShape",
     "Due",
     "DueKind",
     "Exactness",

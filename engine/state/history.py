@@ -82,19 +82,22 @@ class HistoryBuffer:
         """Add a value.
 
         Args:
-            log_val: A number, or a tensor with one element. A tensor on a device is
-                copied there and fetched when a statistic is asked for.
+            log_val: A number, NumPy's too, or a tensor with one element. A tensor on a
+                device is copied there and fetched when a statistic is asked for.
             count: How many things the value sums up.
         """
         # The hottest path there is: totals are brought up to date when somebody asks,
         # many values at a time.
-        if type(log_val) is not float and isinstance(log_val, Tensor):
-            if log_val.is_cpu:
-                log_val = log_val.item()
-            else:
-                # A copy: graphs captured on a device write their outputs in place.
-                log_val = log_val.detach().clone()
-                self.on_device = True
+        if type(log_val) is not float:
+            if isinstance(log_val, Tensor):
+                if log_val.is_cpu:
+                    log_val = log_val.item()
+                else:
+                    # A copy: graphs captured on a device write their outputs in place.
+                    log_val = log_val.detach().clone()
+                    self.on_device = True
+            elif type(log_val) is not int:  # NumPy's, which no checkpoint holds
+                log_val = np.asarray(log_val).item()
         self._pending.append(log_val)
         if count != 1 or self._pending_counts is not None:
             self._note_count(count)
@@ -232,8 +235,10 @@ class HistoryBuffer:
         )
         if not part and self._covers_all(window_size):
             return self._sum / self._count if self._count else math.nan
-        total = math.fsum(islice(reversed(self._values), window_size))
-        return total / math.fsum(islice(reversed(self._counts), window_size))
+        count = _sum(islice(reversed(self._counts), window_size))
+        if not count:
+            return math.nan
+        return _sum(islice(reversed(self._values), window_size)) / count
 
     def max(self, window_size: int | None = None) -> float:
         """Greatest value of the newest ``window_size`` or of all."""
@@ -295,8 +300,8 @@ class HistoryBuffer:
             "counts": torch.tensor(list(self._counts), dtype=torch.float64),
             "max_length": self._values.maxlen,
             "length": self._length,
-            "sum": self._sum,
-            "count": self._count,
+            "sum": float(self._sum),
+            "count": float(self._count),  # what counted may have been NumPy's
             "min": self._min,
             "max": self._max,
         }
@@ -322,6 +327,15 @@ class HistoryBuffer:
         self._length = state_dict["length"]
         self._sum, self._count = state_dict["sum"], state_dict["count"]
         self._min, self._max = state_dict["min"], state_dict["max"]
+
+
+def _sum(newest: Iterable[float]) -> float:
+    """Their sum, rounded once; of both infinities not a number."""
+    values = list(newest)
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):  # a diverging loss is no reason to stop here
+        return sum(values)
 
 
 def settle(histories: Iterable[HistoryBuffer]) -> None:

@@ -126,7 +126,7 @@ class MessageHub:
             ValueError: A tensor or array has more than one element.
         """
         buffer = self._scalars.get(key)
-        if buffer is None:
+        if buffer is None or (not resumed and not len(buffer)):
             buffer = self.scalar(key, resumed=resumed)
         if type(value) is not float and not isinstance(value, int):
             value = _scalar(key, value)
@@ -141,10 +141,13 @@ class MessageHub:
             key: Name, by custom with the mode before it: ``train/loss``.
             resumed: Whether a checkpoint carries the history, if it is begun here.
         """
-        if key not in self._scalars:
-            self._scalars[key] = HistoryBuffer(max_length=self._history)
+        history = self._scalars.get(key)
+        if history is None:
+            history = self._scalars[key] = HistoryBuffer(max_length=self._history)
             self._mark(key, resumed=resumed)
-        return self._scalars[key]
+        elif not len(history) and not resumed:  # reserved: nobody has said it yet
+            self._mark(key, resumed=False)
+        return history
 
     def update_scalars(self, log_dict: Mapping[str, Any], resumed: bool = True) -> None:
         """Add several values; one may be ``{"value": ..., "count": ...}``.

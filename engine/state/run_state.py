@@ -11,6 +11,7 @@ from attrs import define, field, fields, frozen, setters
 from attrs.validators import ge, in_, instance_of, lt
 
 from engine.errors import StateError
+from engine.state.data_shape import DataShape
 from engine.state.message_hub import MessageHub
 from engine.state.phase import NEXT, Phase
 from engine.state.progress import Progress
@@ -95,6 +96,14 @@ class Limits:
         return f"max_epochs={self.max_epochs}"
 
 
+def _of_one_rank(old: Any) -> Plain:
+    """Batches in a pass and samples in a batch, as format 2 had them."""
+    match old:
+        case [int(length), int(batch_size)]:
+            return to_plain(DataShape(length=length, batch_size=batch_size))
+    return None  # refused as of a wrong type
+
+
 _ACTIVE = (Phase.TRAINING, Phase.VALIDATING, Phase.TESTING)
 
 
@@ -115,8 +124,7 @@ class RunState:
         ended: Whether it did end so.
         epoch_cut: ``"end"`` if the running epoch ends here, whatever its length;
             ``"skip"`` if without its ``EPOCH_COMPLETED``; else empty.
-        data_shape: Batches in a pass over the training data, and samples in a batch;
-            0 for what is not known.
+        data_shape: How the training data lies in batches and on ranks.
         elapsed_seconds: Time spent running, over all processes of the run.
         left_out: Batches that training leaves out, as pairs of a pass over the data and
             a batch in it; in order.
@@ -124,9 +132,10 @@ class RunState:
         hub: Scalars and facts that hooks hand to each other; saved beside this.
     """
 
-    FORMAT: ClassVar[int] = 2
+    FORMAT: ClassVar[int] = 3
     MIGRATIONS: ClassVar[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {
         1: lambda old: {**old, "left_out": [], "rollbacks": 0},
+        2: lambda old: {**old, "data_shape": _of_one_rank(old.get("data_shape"))},
     }
 
     seed: int = field(
@@ -144,7 +153,7 @@ class RunState:
     stop_reason: str | None = None
     ended: bool = False
     epoch_cut: str = field(default="", validator=in_(("", "end", "skip")))
-    data_shape: list[int] = field(factory=lambda: [0, 0])
+    data_shape: DataShape = field(factory=DataShape)
     elapsed_seconds: float = field(default=0.0, validator=ge(0.0))
     left_out: list[list[int]] = field(factory=list)
     rollbacks: int = field(default=0, validator=[instance_of(int), ge(0)])
@@ -343,23 +352,29 @@ class RunState:
             )
             raise StateError(message)
 
-    def check_data(self, pass_length: int, batch_size: int) -> None:
+    def check_data(self, shape: DataShape) -> None:
         """Check that data to go on with has the shape of the data begun with.
 
         Raises:
-            StateError: A pass has another number of batches, or a batch of samples.
+            StateError: A pass has another number of batches, a batch other samples, or
+                the ranks now cannot go on with what those then had read.
         """
-        given, known = [pass_length, batch_size], self.data_shape
-        if not self.progress.iteration or given == known:
+        if not self.progress.iteration:
             return
-        if any(a and b and a != b for a, b in zip(given, known, strict=True)):
-            message = (
-                f"a pass over this run's data has {known[0]} batches of {known[1]} "
-                f"samples, the data given now has {pass_length} of {batch_size}: its "
-                "place in the data would not be the same. Give the data and batch size "
-                "that the run was saved with, or start a new run."
+        why = self.data_shape.why_not(shape)
+        if not why and shape.ranks != self.data_shape.ranks and self.left_out:
+            why = "a run that leaves batches out goes on with as many ranks as it had"
+        if why:
+            raise StateError(why)
+
+    def take_data(self, shape: DataShape) -> None:
+        """Read from data of that shape, which was checked, from here on."""
+        known, self.data_shape = self.data_shape, shape
+        if known.ranks != shape.ranks and shape.endless and known.length:
+            done = self.progress  # passes over endless data are shares of a rank
+            done.data_pass, done.pass_batch = divmod(
+                done.data_pass * known.length + done.pass_batch, shape.length
             )
-            raise StateError(message)
 
     # -- dues -------------------------------------------------------------------
 

@@ -230,7 +230,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         return {"suspects": list(_suspects(runner))}
     runner.save_checkpoint(trial.folder, END)
     state = runner.state
-    length = state.data_shape[0] or state.limits.epoch_length or state.iteration
+    length = state.data_shape.length or state.limits.epoch_length or state.iteration
     wrapper = config.get("optim_wrapper")
     window = wrapper.get("accumulative_counts", 1) if hasattr(wrapper, "get") else 1
     return {

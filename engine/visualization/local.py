@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -15,9 +16,6 @@ from engine.registry import VISBACKENDS
 from engine.visualization.backend import BaseVisBackend
 from engine.visualization.package import need
 from engine.visualization.values import picture
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["LocalVisBackend"]
 
@@ -119,21 +117,6 @@ class LocalVisBackend(BaseVisBackend):
         except OSError as error:
             raise ConfigError(_unwritable(path, error)) from error
 
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Append one value.
-
-        Args:
-            name: What it is called, such as ``"loss"``.
-            value: A number, or a tensor or array with one element.
-            step: Iterations or epochs finished.
-            kwargs: Not used.
-
-        Raises:
-            ConfigError: The file cannot be written.
-            SerializationError: ``value`` has no place in JSON.
-        """
-        self.add_scalars({name: value}, step)
-
     def add_scalars(
         self,
         scalar_dict: Mapping[str, Any],
@@ -148,7 +131,7 @@ class LocalVisBackend(BaseVisBackend):
                 Text, ``None``, lists and mappings are written as they are, larger
                 tensors and arrays as lists. A ``"step"`` in it wins over ``step``.
             step: Iterations or epochs finished.
-            file_path: Another ``*.json`` in the folder, which gets the line too.
+            file_path: Another ``*.json`` right in the folder, which gets the line too.
             kwargs: Not used.
 
         Raises:
@@ -162,6 +145,13 @@ class LocalVisBackend(BaseVisBackend):
                 msg = (
                     f"LocalVisBackend.add_scalars: file_path is {file_path!r}, which "
                     "gets the line anyway. Name another file, or leave it out."
+                )
+                raise ConfigError(msg)
+            if Path(file_path).name != file_path:
+                msg = (
+                    f"LocalVisBackend.add_scalars: file_path is {file_path!r}, but a "
+                    "resumed run cuts back only what lies right in the folder. Give a "
+                    "name without '/'."
                 )
                 raise ConfigError(msg)
         record = {

@@ -372,6 +372,8 @@ ELSEWHERE = {
         ),
         "what was shown: tests/property/test_shown_once",
     ),
+    "Buckets": "needs ranks: tests/distributed/test_every_stop.py",
+    "PowerMemory": "needs ranks: tests/distributed/test_ddp.py",
     "Visualizer": "its backends: tests/integration/test_resume_report.py",
     "ZeroRedundancyOptimizer": "needs ranks: tests/unit/optim/test_zero.py",
 }

@@ -65,6 +65,13 @@ PATIENCE = "tests/unit/hooks/test_early_stopping.py"
 STORE = "tests/unit/checkpoint/test_store.py"
 HOOK = "tests/unit/hooks/test_checkpoint.py"
 FAULTS = "tests/integration/test_store_faults.py"
+RANKS = (
+    "tests/distributed/test_every_stop.py::test_ranks_stopped_at_each_safe_point"
+    "[validation by epoch-3]"
+)
+ASKED = (
+    "tests/distributed/test_council.py::test_ranks_heed_at_one_place_whoever_was_asked"
+)
 KILLED = f"{FAULTS}::test_killed_before_any_step_nothing_is_lost"
 
 MUTANTS = {
@@ -249,6 +256,24 @@ MUTANTS = {
         "signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT)",
         "signal.pthread_sigmask(signal.SIG_BLOCK, ())",
         (f"{LEFT}::test_one_that_comes_while_workers_start_is_left_too[{BY_TERM}]",),
+    ),
+    "DDP's buckets are not laid out as they were": Mutant(
+        "model/buckets.py",
+        "                _lay_out(wrapper, order)\n",
+        "",
+        (RANKS,),
+    ),
+    "what a rank has for itself is not put back": Mutant(
+        "checkpoint/ranks.py",
+        "        return _patched(mine, patches[get_rank()]), []\n",
+        "        return mine, []\n",
+        (RANKS,),
+    ),
+    "what all ranks ask for is heeded a safe point late": Mutant(
+        "loops/council.py",
+        "            due |= ballots.by_all()\n",
+        "            ballots.by_all()\n",
+        (ASKED,),
     ),
     "patience begins anew": Mutant(
         "hooks/early_stopping.py",

@@ -108,6 +108,24 @@ def test_a_wrong_call_is_exit_code_2(arguments: list[str]) -> None:
     assert "Usage" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--launcher", "slurm"], "not set: SLURM_PROCID, SLURM_NTASKS"),
+        (["--launcher", "slrum"], "Did you mean 'slurm'?"),
+        (["--launcher", "mpi", "--nproc", "2"], "give one of them"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "validate", "test"])
+def test_a_launcher_that_did_not_start_this_is_refused(
+    command: str, options: list[str], said: str
+) -> None:
+    """Before the config is read."""
+    done = RUNNER.invoke(app, [command, "no.py", *options])
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
 def test_env_lists_versions_and_devices() -> None:
     """One to a line."""
     done = RUNNER.invoke(app, ["env"])

@@ -203,6 +203,93 @@ def test_padded_samples_are_left_out(name: str, size: int) -> None:
     assert bits(evaluator.evaluate(size)) == bits(alone.evaluate(size))
 
 
+def flattened(data_samples: list[Any]) -> tuple[Tensor, Tensor]:
+    """An ``output_transform``: each token of each sample counts."""
+    whole = data_samples[0]
+    return whole["outputs"].flatten(0, 1), whole["targets"].flatten()
+
+
+def stacked(data_samples: list[Any]) -> tuple[Tensor, Tensor]:
+    """The same of samples that are apart."""
+    return flattened(
+        [
+            {
+                "outputs": torch.stack([one["outputs"] for one in data_samples]),
+                "targets": torch.stack([one["targets"] for one in data_samples]),
+            }
+        ]
+    )
+
+
+@pytest.mark.parametrize("size", [8, 7, 5, 4, 2])
+@pytest.mark.parametrize("is_apart", [False, True])
+@pytest.mark.parametrize(
+    "kind", [ignite.metrics.Accuracy, lambda: MulticlassAccuracy(CLASSES)]
+)
+def test_samples_are_counted_not_what_the_metric_takes(
+    kind: Callable[[], Any], is_apart: bool, size: int
+) -> None:
+    """A sample may give many tokens or pixels: none of a real one is left out."""
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randn(8, 10, CLASSES, generator=generator)
+    targets = torch.randint(CLASSES, (8, 10), generator=generator)
+
+    def samples(start: int, end: int) -> list[Any]:
+        if not is_apart:
+            part = slice(start, end)
+            return [{"outputs": scores[part], "targets": targets[part]}]
+        return [
+            {"outputs": scores[n], "targets": targets[n]} for n in range(start, end)
+        ]
+
+    transform = stacked if is_apart else flattened
+    make = IgniteMetric if isinstance(kind(), ignite.metrics.Metric) else TorchMetric
+    evaluator = Evaluator(make(kind(), name="acc", output_transform=transform))
+    evaluator.expect(size)
+    for start in (0, 4):
+        evaluator.process(samples(start, start + 4), {"inputs": torch.zeros(4, 2)})
+    alone = Evaluator(make(kind(), name="acc", output_transform=transform))
+    alone.process(samples(0, size))
+    assert bits(evaluator.evaluate(size)) == bits(alone.evaluate(size))
+
+
+def test_padding_that_nobody_can_leave_out() -> None:
+    """The batch that holds it is an error, which says what to do; others are none."""
+    evaluator = Evaluator(
+        ignite.metrics.Accuracy(output_transform=lambda samples: samples[0])
+    )
+    evaluator.expect(6)
+    pair_of_tokens = (torch.eye(3).repeat(10, 1), torch.zeros(30).long())
+    evaluator.process([pair_of_tokens], {"inputs": torch.zeros(4, 2)})
+    with pytest.raises(MetricError, match="the last 2 of the batch's 4 samples are"):
+        evaluator.process([pair_of_tokens], {"inputs": torch.zeros(4, 2)})
+
+
+def test_a_rank_with_padding_alone_has_seen_its_batches() -> None:
+    """What it has to say comes from the other ranks."""
+    metric = IgniteMetric(ignite.metrics.Average(), output_transform=lambda s: s[0])
+    metric.expect(0)
+    metric.process({"inputs": torch.zeros(1, 2)}, [torch.zeros(1)])
+    metric.metric.update(torch.ones(()))  # as if another rank had
+    assert metric.evaluate(1) == {"average": 1.0}
+
+
+def test_a_metric_that_goes_on_moves_to_its_data_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A checkpoint's tensors lie on the host, whatever the device."""
+    metric = TorchMetric(MulticlassAccuracy(CLASSES))
+    metric.process(None, as_step_model(batches()[0]))
+    saved = metric.state_dict()
+    again = TorchMetric(MulticlassAccuracy(CLASSES))
+    again.load_state_dict(saved)
+    moves: list[torch.device] = []
+    monkeypatch.setattr(again.metric, "to", moves.append)
+    for batch in batches():
+        again.process(None, as_step_model(batch))
+    assert moves == [torch.device("cpu")]
+
+
 def test_two_values_of_one_name_are_refused() -> None:
     """A prefix tells them apart."""
     evaluator = Evaluator([ignite.metrics.Accuracy(), ignite.metrics.Accuracy()])

@@ -139,6 +139,26 @@ def test_a_test_writes_its_metrics() -> None:
     assert board.shown == [(0, {"acc": 0.5})]
 
 
+def test_scalars_may_be_called_as_a_lines_own_keys() -> None:
+    """A ranking loss, say: in the log it has an underscore, the board has its name."""
+
+    class Odd(Fixed):
+        def evaluate(self, size: int) -> dict[str, float]:
+            return {"step": 0.5, "event": 0.25}
+
+    trainer, log, board = logged(LoggerHook(interval=1))
+    trainer.validate_with(EvalEngine(lambda _, batch: batch, metrics=Odd()), [0])
+    losses = {"rank": 1.0, "run": 2.0, "line": 3.0, "event": 4.0, "time_spent": 5.0}
+    trainer.run([losses])
+    (facts,) = log.of("train")
+    assert {f"{name}_" for name in losses} <= set(facts)
+    assert facts["line"].startswith("Epoch(train)")
+    assert "rank" not in facts
+    assert losses.items() <= board.shown[0][1].items()
+    (facts,) = log.of("val_metrics")
+    assert (facts["step"], facts["step_"], facts["event_"]) == (1, 0.5, 0.25)
+
+
 def test_the_experiment_is_named_now_and_then() -> None:
     """Every so many iterations of the run, where it has a name."""
     hook = LoggerHook(interval=2, interval_exp_name=4)

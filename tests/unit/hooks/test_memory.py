@@ -62,6 +62,28 @@ def test_a_change_inside_is_seen(name: str) -> None:
         assert changed(before, remembered(held)) == ["value"]
 
 
+@pytest.mark.parametrize("make", [object, lambda: torch.zeros(3), lambda: {object()}])
+def test_another_one_in_its_place_is_seen(make: Callable[[], Any]) -> None:
+    """Also where it gets the address of the one that is gone."""
+    held = Holder(make())
+    before = remembered(held)
+    held.value = None
+    held.value = make()
+    assert changed(before, remembered(held)) == ["value"]
+
+
+def test_tensors_whose_writes_nobody_counts() -> None:
+    """Those from inference mode and sparse ones are told apart by identity."""
+    with torch.inference_mode():
+        of_inference = torch.ones(2)
+    for value in (of_inference, torch.eye(2).to_sparse()):
+        held = Holder(value)
+        before = remembered(held)
+        assert changed(before, remembered(held)) == []
+        held.value = torch.eye(2).to_sparse()
+        assert changed(before, remembered(held)) == ["value"]
+
+
 def test_what_is_left_out_may_change() -> None:
     """As ``transient`` says."""
     held = Holder(1)

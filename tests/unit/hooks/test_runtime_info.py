@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -62,8 +63,17 @@ def test_facts_say_where_the_run_is() -> None:
             {"train/a": [1], "train/b": [2]},
         ),
         ({"loss": 1.0, "logits": torch.zeros(2), "name": "x"}, {"train/loss": [1]}),
+        (
+            {"a": np.float64(1), "b": np.float32(2), "c": np.int64(3)},
+            {"train/a": [1], "train/b": [2], "train/c": [3]},
+        ),
+        ({"a": np.array([1.0]), "b": np.array(2)}, {"train/a": [1], "train/b": [2]}),
+        (np.float32(3), {"train/loss": [3.0]}),
         (None, {}),
         (torch.zeros(3), {}),
+        (np.zeros(3), {}),
+        (np.array("text"), {}),
+        (np.bool_(1), {}),
         ("text", {}),
         (True, {}),
     ],
@@ -117,7 +127,7 @@ def test_metrics_are_recorded_under_their_mode(mode: Any) -> None:
         def process(self, **_: Any) -> None: ...
         def evaluate(self, size: int) -> dict[str, Any]:
             assert size == 2
-            return {"acc": 0.5, "table": [[1, 2], [3, 4]]}
+            return {"acc": 0.5, "f1": np.float32(0.25), "table": [[1, 2], [3, 4]]}
 
     engine = EvalEngine(
         lambda _, batch: batch, RunState(seed=0), metrics=Fixed(), mode=mode
@@ -125,7 +135,7 @@ def test_metrics_are_recorded_under_their_mode(mode: Any) -> None:
     engine.add_hook(RuntimeInfoHook())
     engine.run([0, 0])
     hub = engine.run_state.hub
-    assert recorded(hub) == {f"{mode}/acc": [0.5]}
+    assert recorded(hub) == {f"{mode}/acc": [0.5], f"{mode}/f1": [0.25]}
     assert hub.get_info(f"{mode}/table") == [[1, 2], [3, 4]]
     assert set(hub.state_dict()["info"]) == {"seed"}
     assert engine.run_state.phase is Phase.READY

@@ -6,13 +6,13 @@ import json
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-import ignite.distributed as idist
 import pytest
 import torch
 from torch import nn
 
 from engine import MODELS, Hook, Runner, StepModel
 from engine.config import Config
+from engine.dist.launch import leave
 from engine.errors import (
     ConfigError,
     ModelError,
@@ -219,7 +219,7 @@ def process_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
     )
     yield
-    idist.finalize()  # ignite remembers the group
+    leave()
 
 
 @pytest.mark.usefixtures("process_group")
@@ -408,7 +408,12 @@ def test_the_environment_is_logged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"launcher": "pytorch"}, "launcher='pytorch': this version runs in one"),
+        (
+            {"launcher": "pytorch"},
+            "variables that are not set: RANK, WORLD_SIZE",
+        ),
+        ({"launcher": "torch"}, "give none, pytorch, slurm or mpi"),
+        ({"env_cfg": {"dist_cfg": {"timeout": -1}}}, "a number of seconds above 0"),
         ({"env_cfg": {"cudn_benchmark": 1}}, "Did you mean 'cudnn_benchmark'"),
         (
             {"trian_cfg": {}},

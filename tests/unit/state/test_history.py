@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from engine.errors import SerializationError
@@ -52,6 +53,42 @@ def test_an_empty_history_has_no_current_value() -> None:
         history.current()
     assert math.isnan(history.mean())
     assert len(history) == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ((1.0, math.inf, -math.inf, 1.0), math.nan),
+        ((1.0, 1.7e308, 1.7e308, 1.0), math.inf),
+        ((1.0, math.nan, 1.0), math.nan),
+        ((1.0, math.inf, 1.0), math.inf),
+    ],
+)
+def test_the_mean_of_a_window_of_a_loss_that_diverges(
+    values: tuple[float, ...], mean: float
+) -> None:
+    """It is what floats give, never an error: a log line must not end a run."""
+    history = HistoryBuffer(values, [1.0] * len(values))
+    assert history.mean(len(values) - 1) == pytest.approx(mean, nan_ok=True)
+
+
+@pytest.mark.parametrize("number", [np.float64(2), np.float32(2), np.array([2])])
+def test_what_numpy_gave_is_saved_as_plain_numbers(number: Any) -> None:
+    """A checkpoint holds no others."""
+    history = HistoryBuffer()
+    history.update(number, np.int64(1))  # type: ignore[arg-type]  # as a user may
+    history.update(number)
+    state = history.state_dict()
+    assert {type(state[key]) for key in ("sum", "count", "min", "max")} <= {float, int}
+    assert type(history.current()) in (float, int)
+    assert history.mean() == history.mean(1) == 2.0
+
+
+def test_the_mean_of_a_window_without_counts() -> None:
+    """It is not a number, as that of all values is."""
+    history = HistoryBuffer([1.0, 2.0, 3.0], [0, 0, 0])
+    assert math.isnan(history.mean())
+    assert math.isnan(history.mean(2))
 
 
 @pytest.mark.usefixtures("_statistics")

@@ -169,6 +169,17 @@ def test_a_window_can_be_asked_for_before_the_first_value() -> None:
     assert hub.get_scalar("other").data[0].tolist() == [8, 9]
 
 
+def test_a_reserved_scalar_is_saved_as_its_first_value_says() -> None:
+    """Who asks for a window does not say whether a checkpoint carries it."""
+    hub = MessageHub()
+    for key in ("speed", "kept", "made"):
+        hub.reserve(key, 4)
+    hub.update_scalar("speed", 1.0, resumed=False)
+    hub.scalar("made", resumed=False).update(1.0)
+    hub.update_scalar("kept", 1.0)
+    assert set(hub.state_dict()["scalars"]) == {"kept"}
+
+
 def test_views_of_a_hub_are_read_only() -> None:
     """Changes go through the methods."""
     hub = MessageHub()

@@ -149,7 +149,12 @@ def test_a_file_of_its_own_gets_the_line_too(backend: LocalVisBackend) -> None:
 
 @pytest.mark.parametrize(
     ("file_path", "expected"),
-    [("scalars.json", "gets the line anyway"), ("val.txt", r"file_path is 'val\.txt'")],
+    [
+        ("scalars.json", "gets the line anyway"),
+        ("val.txt", r"file_path is 'val\.txt'"),
+        ("more/val.json", r"a resumed run cuts back only .* a name without '/'"),
+        ("/tmp/val.json", "right in the folder"),  # noqa: S108 - nothing is written
+    ],
 )
 def test_a_file_that_cannot_be_meant_is_refused(
     backend: LocalVisBackend, file_path: str, expected: str
