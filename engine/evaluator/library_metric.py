@@ -73,7 +73,7 @@ class LibraryMetric(BaseMetric):
         self.output_transform = output_transform
         self._size: int | None = None
         self._seen = 0  # samples, padding included
-        self._batches = 0
+        self._updates = 0
 
     # -- what a library does in its own way ----------------------------------------
 
@@ -124,7 +124,7 @@ class LibraryMetric(BaseMetric):
         """
         for output in self._without_padding(data_batch, data_samples):
             self.update(output)
-        self._batches += 1
+            self._updates += 1
 
     def compute_metrics(self, results: list[Any]) -> Mapping[str, Any]:
         """The values by name; tensors of one element become numbers."""
@@ -141,7 +141,7 @@ class LibraryMetric(BaseMetric):
                 that keeps all predictions has seen none on one of the ranks.
         """
         name, world = type(self.metric).__name__, get_world_size()
-        (having,) = sum_over_ranks([self._batches > 0])
+        (having,) = sum_over_ranks([self._updates > 0])
         if size > 0 and having == 0:
             msg = (
                 f"{name}: the dataset has {size} samples, but the metric has seen no "
@@ -163,7 +163,7 @@ class LibraryMetric(BaseMetric):
     def reset(self) -> None:
         """Forget what was gathered."""
         super().reset()
-        self._seen = self._batches = 0
+        self._seen = self._updates = 0
         self.forget()
 
     def watch(self) -> None:
@@ -171,11 +171,11 @@ class LibraryMetric(BaseMetric):
 
     def state_dict(self) -> Plain:
         """What was gathered, as plain data."""
-        return {"seen": self._seen, "updates": self._batches, "memory": self.memory()}
+        return {"seen": self._seen, "updates": self._updates, "memory": self.memory()}
 
     def load_state_dict(self, state_dict: Plain, /) -> None:
         """Go on from what :meth:`state_dict` gave."""
-        self._seen, self._batches = state_dict["seen"], state_dict["updates"]
+        self._seen, self._updates = state_dict["seen"], state_dict["updates"]
         self.remember(state_dict["memory"])
 
     # -- the model's output ----------------------------------------------------------

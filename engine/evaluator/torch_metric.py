@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,10 @@ class TorchMetric(LibraryMetric):
 
     def compute(self) -> Any:
         """What the metric computes."""
-        return self.metric.compute()
+        with warnings.catch_warnings():
+            if not self._updates:  # on this rank, and others have some
+                warnings.filterwarnings("ignore", ".*was called before the ``update``")
+            return self.metric.compute()
 
     def forget(self) -> None:
         """Begin anew."""
