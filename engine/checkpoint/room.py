@@ -9,7 +9,9 @@ from attrs import frozen
 
 from engine.checkpoint.tree import strided_tensors
 
-__all__ = ["Room", "count_files", "count_saves", "tree_bytes"]
+__all__ = ["Room", "count_files", "count_saves", "size_text", "tree_bytes"]
+
+_KIB = 1024
 
 
 def count_saves(
@@ -94,11 +96,11 @@ class Room:
         >>> str(Room(3, 200 * 2**20, 500 * 2**20))
         '3 x 200.0 MiB = 600.0 MiB for checkpoints, 500.0 MiB are free'
         """
-        of_one, of_all = _mebibytes(self.size_bytes), _mebibytes(self.needed_bytes)
+        of_one, of_all = size_text(self.size_bytes), size_text(self.needed_bytes)
         free = (
             ""
             if self.free_bytes is None
-            else f", {_mebibytes(self.free_bytes)} are free"
+            else f", {size_text(self.free_bytes)} are free"
         )
         return f"{self.files} x {of_one} = {of_all} for checkpoints{free}"
 
@@ -116,5 +118,14 @@ def tree_bytes(tree: Any) -> int:
     return sum(storages.values())
 
 
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB"
+def size_text(count: float) -> str:
+    """A length in bytes, for people.
+
+    >>> size_text(100), size_text(226816)
+    ('100 B', '221.5 KiB')
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < _KIB:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= _KIB
+    return f"{count:.1f} TiB"

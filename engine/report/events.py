@@ -7,7 +7,8 @@ from typing import Any
 
 from attrs import evolve
 
-from engine.report.numbers import plural, size
+from engine.checkpoint.room import size_text
+from engine.report.numbers import plural
 from engine.report.run import Event
 
 __all__ = ["collapse", "describe"]
@@ -152,7 +153,7 @@ def _message(record: Mapping[str, Any]) -> str:
 
 
 def _room(record: Mapping[str, Any]) -> str:
-    needed, free = size(record["size_bytes"]), size(record["free_bytes"])
+    needed, free = size_text(record["size_bytes"]), size_text(record["free_bytes"])
     files = plural(record["files"], "checkpoint")
     return f"{record['path']}: {files} of {needed} to come, {free} are free"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 from jinja2 import Environment, StrictUndefined
 
+from engine.checkpoint.room import size_text
 from engine.errors import ReportError
 from engine.report import numbers
 from engine.report.best import best_index
@@ -112,7 +113,7 @@ def _template() -> Any:
         plural=numbers.plural,
         seconds_between=seconds_between,
         share=numbers.share,
-        size=numbers.size,
+        size=size_text,
         span=numbers.span,
         spent_parts=spent_parts,
         status=status,

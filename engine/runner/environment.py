@@ -15,7 +15,7 @@ from torch import multiprocessing
 from engine.errors import ConfigError, check_switch, did_you_mean
 from engine.version import __version__
 
-__all__ = ["check_env_cfg", "describe_environment", "set_up"]
+__all__ = ["ON_CONSOLE", "check_env_cfg", "describe_environment", "set_up"]
 
 _PACKAGES = ("torch", "pytorch-ignite", "numpy", "attrs", "structlog")
 _THREAD_CAPS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -125,6 +125,10 @@ def _raise_open_files(wanted: int) -> None:
     target = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < target:
         resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+
+
+ON_CONSOLE = ("engine", "python", "torch", "pytorch-ignite", "threads", "devices")
+"""Of the environment's facts those that people look for; the log's file has all."""
 
 
 def describe_environment() -> dict[str, str]:
