@@ -63,7 +63,7 @@ def _show_best(runner: Runner) -> None:
         if not isinstance(hook, CheckpointHook):
             continue
         for metric, score in hook.best_scores.items():
-            path = hook.best_path(runner, metric)
+            path = hook.best_path(runner.trainer.context, metric)
             if path is not None:
                 typer.echo(f"  best        {path}: {metric} {score:.4f}")
 
