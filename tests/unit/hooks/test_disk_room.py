@@ -11,7 +11,7 @@ from attrs import define, field
 from torch import nn
 
 from engine.checkpoint import read, tree_bytes
-from engine.checkpoint.room import size_text
+from engine.units import size_text
 from engine.hooks import CheckpointHook
 from engine.loops import TrainEngine
 from engine.state import RunState
