@@ -32,10 +32,15 @@ _OURS = ("environment", "format", "run_state")
 _MAIN_ONLY = frozenset({("meta",), *(("engine", name) for name in _OURS)})
 _REPLICATED = frozenset({("optimizer",), ("param_schedulers",)})
 _SMALL_BYTES = 1 << 16  # tensors up to that size are hashed, larger ones summed up
+_ROWS_AT_ONCE = 1 << 10  # of 8 KiB each: what is multiplied stays in the cache
+# Odd, so that no bit of a word is lost, and any: they are the same on all ranks.
+_WEIGHTS = torch.tensor(
+    [(2 * one + 1) * 0x9E3779B97F4A7C15 % (1 << 63) | 1 for one in range(1024)]
+)
 
 
 def gather_ranks(
-    checkpoint: dict[str, Any], model: nn.Module | None, *, replicated: bool
+    checkpoint: dict[str, Any], model: nn.Module | None, *, reduced: set[int]
 ) -> None:
     """Put into rank 0's checkpoint what the other ranks have otherwise.
 
@@ -44,15 +49,22 @@ def gather_ranks(
     Args:
         checkpoint: Rank 0's gets ``engine.ranks``; the others' are not changed.
         model: Names the parameters; ``None``: there is no model.
-        replicated: Whether weights and optimizer are equal by construction, as under
-            DDP: they are not looked at then.
+        reduced: Ids of the parameters whose gradients DDP makes equal: those are
+            equal by construction and not looked at; nor is the optimizer, if all that
+            is trained are.
     """
     if get_world_size() == 1:
         return
     skipped = _MAIN_ONLY
-    if replicated:
-        names = [] if model is None else [name for name, _ in model.named_parameters()]
-        skipped |= _REPLICATED | {("state_dict", name) for name in names}
+    if model is not None and reduced:
+        trained = [one for one in model.parameters() if one.requires_grad]
+        if all(id(one) in reduced for one in trained):
+            skipped |= _REPLICATED
+        skipped |= {
+            ("state_dict", name)
+            for name, one in model.named_parameters()
+            if id(one) in reduced
+        }
     leaves = dict(_leaves(checkpoint, skipped))
     digests = {path: _digest(value) for path, value in leaves.items()}
     told = [digests if get_rank() == 0 else None]
@@ -145,6 +157,8 @@ def _feed(found: Any, value: Any) -> None:
             dense = dense.to_dense()
         found.update(f"{value.dtype}{tuple(value.shape)}{value.layout}".encode())
         flat = dense.contiguous().reshape(-1).view(torch.uint8)
+        if flat.storage_offset() % 8:  # of a slice: words could not be seen in it
+            flat = flat.clone()
         if flat.numel() <= _SMALL_BYTES:
             found.update(flat.cpu().numpy().tobytes())
         else:
@@ -162,12 +176,19 @@ def _feed(found: Any, value: Any) -> None:
 
 
 def _fingerprint(flat: torch.Tensor) -> bytes:
-    """Of many bytes, where they are: two sums that run as fast as memory does."""
-    whole = flat.numel() // 8 * 8
-    words = flat[:whole].view(torch.int64)
-    halves = flat[:whole].view(torch.int32)
-    sums = [int(words.sum()), int(halves[::2].sum()), int(flat[whole:].sum())]
-    return repr(sums).encode()
+    """Of many bytes, where they are: weighted sums that run as fast as memory does.
+
+    Weights tell the same numbers in another order apart, as of a permutation; that of
+    a column by what stands in it, that of a row by hashing the rows' sums in order.
+    """
+    row = _WEIGHTS.numel() * 8
+    whole = flat.numel() // row * row
+    weights = _WEIGHTS.to(flat.device)
+    rows = flat[:whole].view(torch.int64).view(-1, weights.numel())
+    sums = [(some * weights).sum(1) for some in rows.split(_ROWS_AT_ONCE)]
+    return (
+        torch.cat(sums).cpu().numpy().tobytes() + flat[whole:].cpu().numpy().tobytes()
+    )
 
 
 def _on_host(value: Any) -> Any:
@@ -176,6 +197,8 @@ def _on_host(value: Any) -> Any:
         return value.detach().to("cpu", copy=True)
     if isinstance(value, list):
         return [_on_host(one) for one in value]
+    if isinstance(value, Mapping):
+        return {key: _on_host(one) for key, one in value.items()}
     if isinstance(value, tuple):
         return tuple(_on_host(one) for one in value)
     return value

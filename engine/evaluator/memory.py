@@ -107,7 +107,7 @@ def unpack(packed: Plain) -> Any:
         if set(packed) == _PACKED_TENSOR:
             return _on(packed["device"], packed[_TENSOR])
         if set(packed) == {_ARRAY, "dtype", "shape", "number"}:
-            raw = packed[_ARRAY].cpu().numpy().tobytes()
+            raw = unpack(packed[_ARRAY]).cpu().numpy().tobytes()
             array = np.frombuffer(raw, dtype=packed["dtype"])
             array = array.reshape(packed["shape"]).copy()
             return array[()] if packed["number"] else array

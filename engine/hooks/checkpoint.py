@@ -22,6 +22,7 @@ from engine.dist import is_main_process, on_main
 from engine.errors import ConfigError
 from engine.evaluator.evaluator import get_metric_number
 from engine.events import Events, Priority
+from engine.hooks.agreed import agreed_metrics
 from engine.hooks.best import GREATER, LESS, find_rules, is_better
 from engine.hooks.disk_room import RoomCheck
 from engine.hooks.hook import Hook
@@ -237,8 +238,11 @@ class CheckpointHook(Hook):
         self, runner: RunContext, metrics: Mapping[str, Any] | None = None
     ) -> None:
         """Owe a save of the best where a metric is better than ever."""
-        if not metrics or runner.state.outer is not Phase.TRAINING:
+        if not self._monitored or runner.state.outer is not Phase.TRAINING:
             return  # a validation alone has no progress to keep
+        metrics = agreed_metrics(metrics)
+        if not metrics:
+            return
         if self._monitored == ["auto"]:
             self._monitored = [next(iter(metrics))]
             self._rules = self._rules or self._find_rules(self._monitored, None)
@@ -459,11 +463,13 @@ class CheckpointHook(Hook):
             )
 
     def after_run(self, runner: RunContext) -> None:
-        """Wait for the save in flight."""
+        """Wait for the save in flight: on all ranks, which may read it next."""
+        on_main(lambda: self._finish(runner))
         self._finish(runner)
 
     def on_interrupt(self, runner: RunContext, signal: int | None = None) -> None:
-        """Wait for the save in flight."""
+        """Wait for the save in flight: on all ranks, which may read it next."""
+        on_main(lambda: self._finish_whole(runner))
         self._finish_whole(runner)
 
     def on_exception(self, runner: RunContext, error: BaseException) -> None:

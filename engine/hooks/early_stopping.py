@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.errors import ConfigError, MetricError, did_you_mean
 from engine.events import Priority
+from engine.hooks.agreed import agreed_metrics
 from engine.hooks.best import GREATER, LESS, rule_by_name
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
@@ -90,8 +91,9 @@ class EarlyStoppingHook(Hook):
         """
         if runner.state.outer is not Phase.TRAINING:
             return  # a validation alone has nothing to end
-        if metrics is None or self.monitor not in metrics:
-            self._tell_missing(runner, metrics or {})
+        metrics = agreed_metrics(metrics)
+        if self.monitor not in metrics:
+            self._tell_missing(runner, metrics)
             return
         reason = self._judge(float(metrics[self.monitor]))
         if reason is not None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from attrs import frozen
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 
+from engine.checkpoint import is_sharded
 from engine.dist import any_rank, on_main
 from engine.errors import ConfigError, NonFiniteError
 from engine.events import Priority
@@ -142,12 +144,16 @@ class NanGuardHook(Hook):
         Raises:
             NonFiniteError: Too many steps in a row were bad.
         """
-        bad = _not_finite(_gradients(runner))
+        gradients = _gradients(runner)
+        bad = _not_finite(gradients)
         if self.policy != "skip":
             if bad is not None and self._gradient_is_bad is not None:
                 bad = bad | self._gradient_is_bad  # several optimizers
             self._gradient_is_bad = bad
-        elif bad is not None and bad.item():  # waits for the device
+            return
+        if bad is not None and any(map(is_sharded, gradients)):
+            bad = any_rank(bad)  # this rank has seen its own pieces
+        if bad is not None and bad.item():  # waits for the device
             self._skip(runner)
         else:
             self._in_a_row = 0
@@ -342,10 +348,19 @@ def _buffers(runner: RunContext) -> list[Tensor]:
 
 
 def _not_finite(tensors: list[Tensor]) -> Tensor | None:
-    """Whether any of them holds nan or inf: a tensor of shape () on their device."""
-    dense = [one.coalesce().values() if one.is_sparse else one for one in tensors]
-    if not dense:
+    """Whether any of them holds nan or inf: a tensor of shape () on their device.
+
+    Of what is cut over ranks, this rank's pieces.
+    """
+    if not tensors:
         return None
+    own: list[Any] = [
+        one.to_local() if isinstance(one, DTensor) else one for one in tensors
+    ]
+    dense = [one.coalesce().values() if one.is_sparse else one for one in own]
+    dense = [one for one in dense if one.numel()]
+    if not dense:
+        return torch.zeros((), dtype=torch.bool, device=own[0].device)
     # The largest one, not the length: that may overflow where none of them does.
     return ~get_total_norm(dense, norm_type=math.inf).isfinite()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.events import Priority
+from engine.hooks.agreed import agreed_metrics
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
 from engine.state import Phase
@@ -52,10 +53,18 @@ class ParamSchedulerHook(Hook):
         self, runner: RunContext, metrics: Mapping[str, float] | None = None
     ) -> None:
         """Let schedules that wait for a plateau look at a validation of training."""
-        if metrics is None or runner.state.outer is not Phase.TRAINING:
+        if runner.state.outer is not Phase.TRAINING:
             return
-        for schedule in _all(runner.param_schedulers):
-            if getattr(schedule, "need_val_args", False):
+        waiting = [
+            one
+            for one in _all(runner.param_schedulers)
+            if getattr(one, "need_val_args", False)
+        ]
+        if not waiting:
+            return
+        metrics = agreed_metrics(metrics)
+        if metrics:
+            for schedule in waiting:
                 schedule.step(metrics)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import shutil
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -48,7 +51,8 @@ class ProfilerHook(Hook):
         profile_memory: Whether to record what is allocated.
         with_stack: Whether to record source lines.
         with_flops: Whether to estimate floating point operations.
-        json_trace_path: Gets the newest record for ``chrome://tracing``.
+        json_trace_path: Gets the newest record for ``chrome://tracing``; on rank 1 its
+            name ends with ``.1`` before the suffix, and so on.
 
     Raises:
         ConfigError: An argument is out of range, or CUDA is asked for and not there.
@@ -174,12 +178,15 @@ class ProfilerHook(Hook):
                 runner.logger.info("profile", line=f"Profile: {trace}", path=str(trace))
         elif handler is not None:
             handler(one)
-        if self.json_trace_path is not None:
-            self.json_trace_path.parent.mkdir(parents=True, exist_ok=True)
+        path = self.json_trace_path
+        if path is not None:
+            if runner.rank:
+                path = path.with_name(f"{path.stem}.{runner.rank}{path.suffix}")
+            path.parent.mkdir(parents=True, exist_ok=True)
             if trace is None:
-                one.export_chrome_trace(str(self.json_trace_path))
+                one.export_chrome_trace(str(path))
             else:  # torch writes a record once only
-                shutil.copyfile(trace, self.json_trace_path)
+                shutil.copyfile(trace, path)
 
 
 def _write_for_tensorboard(
@@ -189,9 +196,14 @@ def _write_for_tensorboard(
     worker_name: str | None = None,
 ) -> Path:
     folder = Path(runner.log_dir) / dir_name
-    there = set(folder.glob("*")) if folder.is_dir() else set()
+    if worker_name is None:
+        worker_name = f"{socket.gethostname()}_{os.getpid()}"  # as torch's
+    elif runner.rank:
+        worker_name = f"{worker_name}.{runner.rank}"
+    ours = f"{glob.escape(worker_name)}.*.pt.trace.json*"  # others write there too
+    there = set(folder.glob(ours)) if folder.is_dir() else set()
     profiler.tensorboard_trace_handler(str(folder), worker_name)(one)
-    return next(path for path in folder.glob("*") if path not in there)
+    return next(path for path in folder.glob(ours) if path not in there)
 
 
 def _activities(*, cpu: bool, cuda: bool) -> list[profiler.ProfilerActivity]:

@@ -97,8 +97,9 @@ class Council:
             wants: Asked at each safe point.
             grant: Called on all ranks at the same one.
         """
+        if name not in self._wishes:  # else what was told last is still to be read
+            self._ballots = None
         self._wishes[name] = (wants, grant)
-        self._ballots = None
 
     def agree(self) -> None:
         """At a safe point: hand to the loop what all ranks heed here."""

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, did_you_mean
 from engine.loops.custom_log import read_custom_cfg
 from engine.registry import LOG_PROCESSORS
 
@@ -68,6 +68,7 @@ class LogProcessor:
         self.mean_pattern = re.compile(mean_pattern)
         self.custom_cfg = read_custom_cfg(custom_cfg, by_epoch=by_epoch)
         self._smoothed = _Matches(self.mean_pattern)
+        self._wondered: set[str] = set()
 
     def get_log_after_iter(
         self, runner: RunContext, batch_idx: int, mode: str
@@ -164,6 +165,7 @@ class LogProcessor:
         for one in self.custom_cfg:
             history = scalars.get(f"{mode}/{one.source}")
             if history is None or not len(history):
+                self._wonder(one.source, mode, runner)
                 continue
             try:
                 values[one.name] = one.of(
@@ -175,6 +177,23 @@ class LogProcessor:
             except Exception as error:
                 error.add_note(f"in LogProcessor: custom_cfg, for {one.name!r}")
                 raise
+
+    def _wonder(self, source: str, mode: str, runner: RunContext) -> None:
+        """Warn once of a source that is not there, but is nearly written like one."""
+        if mode != "train" or source in self._wondered:
+            return
+        self._wondered.add(source)
+        prefix = f"{mode}/"
+        scalars = runner.message_hub.log_scalars
+        known = [key[len(prefix) :] for key in scalars if key.startswith(prefix)]
+        near = did_you_mean(source, known)
+        if near:
+            runner.logger.warning(
+                "no_such_scalar",
+                line=f"LogProcessor: custom_cfg: nothing called {source!r} is logged "
+                f"yet.{near}",
+                source=source,
+            )
 
     def _no_scalars(self, runner: RunContext, mode: str) -> dict[str, Any]:
         """Facts of a mode by name: metrics that are no numbers."""
@@ -258,6 +277,14 @@ class _Matches(dict[str, bool]):
 
 
 def _brief(value: Any) -> str:
-    """A value in a line: its text, or its kind where that is long."""
+    """A value in a line: its text, or its kind where that is long.
+
+    >>> import torch
+    >>> _brief(3), _brief(torch.eye(2))
+    ('3', 'Tensor(2, 2)')
+    """
     text = str(value)
-    return text if len(text) <= _LONG and "\n" not in text else type(value).__name__
+    if len(text) <= _LONG and "\n" not in text:
+        return text
+    shape = getattr(value, "shape", None)
+    return f"{type(value).__name__}{'' if shape is None else tuple(shape)}"

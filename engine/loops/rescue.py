@@ -174,10 +174,15 @@ class Rescue:
 
     def _describe_loss(self) -> str:
         path, iteration = self._last
-        if path is not None and not self._is_there(path):  # its writer has failed
-            path, iteration = self._last_but_one
-        again = self._trainer.run_state.iteration - iteration
         told = f"{_place(self._trainer)} Nothing is saved from what failed. "
+        if path is not None and not self._is_there(path):
+            if not is_main_process():  # who may be at it
+                return (
+                    f"{told}Rank 0 was writing {path}: a resume takes it if it is "
+                    "whole, and the checkpoint before it if not."
+                )
+            path, iteration = self._last_but_one  # its writer has failed
+        again = self._trainer.run_state.iteration - iteration
         if path is None and iteration:  # it was resumed from what was in memory
             path = self.file.newest
         if path is None:
@@ -237,7 +242,7 @@ class Rescue:
         def save(store: Store, name: str) -> None:
             store.write(name, frozen)
 
-        path = self.file.write(iteration, self._trainer.run_id, save)
+        path = self.file.write(iteration, self._trainer.run_id, save, together=False)
         again = self._trainer.run_state.iteration - iteration
         return (
             f"{_place(self._trainer)} Nothing is saved from what failed; {path} is the "

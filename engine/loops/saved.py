@@ -43,7 +43,7 @@ from engine.loops.inside import Inside
 from engine.loops.inside import examine as examine_inside
 from engine.loops.lengthen import MadeSchedules
 from engine.loops.loop import EventEngine
-from engine.model import Buckets, ddp_modules
+from engine.model import Buckets, reduced_parameters
 from engine.optim.scheduler import check_on_longer
 from engine.state import (
     Exactness,
@@ -273,7 +273,7 @@ class SavedEngine(EventEngine):
         gather_ranks(
             checkpoint,
             self.parts.model if isinstance(self.parts.model, nn.Module) else None,
-            replicated=bool(ddp_modules(self._wrapped_model)),
+            reduced=reduced_parameters(self._wrapped_model),
         )
         return checkpoint
 

@@ -61,7 +61,12 @@ class StopFile:
         return None if named is None else place(named)
 
     def write(
-        self, iteration: int, run_id: str, save: Callable[[Store, str], object]
+        self,
+        iteration: int,
+        run_id: str,
+        save: Callable[[Store, str], object],
+        *,
+        together: bool = True,
     ) -> Location:
         """Write it, and drop the one before.
 
@@ -69,6 +74,8 @@ class StopFile:
             iteration: Iterations done, for the name.
             run_id: The run's: what another one wrote is not dropped.
             save: Called with folder and name; the file is whole when it returns.
+            together: Whether all ranks call this; if not, rank 0 does after a failure,
+                when the others are not there.
 
         Raises:
             CheckpointError: It could not be written.
@@ -86,7 +93,10 @@ class StopFile:
             if old not in (None, name):
                 store.drop(str(old), run_id=run_id)
 
-        on_main(settle)
+        if together:
+            on_main(settle)
+        else:
+            settle()
         return join(store.folder, name)
 
     def adopt(self, iteration: int) -> None:

@@ -16,8 +16,8 @@ from engine.dataset import (
     open_cursor,
     reads_alike,
 )
-from engine.dist import get_rank, get_world_size
-from engine.errors import EngineError, StateError
+from engine.dist import gather_on_all, get_rank, get_world_size
+from engine.errors import DataError, EngineError, StateError
 from engine.loops.context import EngineContext
 from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.eval_size import check_has_batches
@@ -415,7 +415,16 @@ class TrainEngine(Driven, GoingBackEngine):
 
     def _open_cursor(self, data: Iterable[Any]) -> Cursor:
         seed = self.run_state.seed
-        return open_cursor(data, seed=seed, randomness=self._randomness)
+        cursor = open_cursor(data, seed=seed, randomness=self._randomness)
+        lengths = gather_on_all(cursor.length)
+        if len(set(lengths)) > 1:
+            message = (
+                f"the ranks have {lengths} batches of training data in a pass (0: not "
+                "known): those with fewer would leave the others waiting in a step. "
+                "Give each as many, by round_up=True in a DefaultSampler."
+            )
+            raise DataError(message)
+        return cursor
 
     def _read_from(self, cursor: Cursor) -> None:
         self._pass_length = cursor.length

@@ -12,7 +12,7 @@ from engine.model.averaged import (
 from engine.model.base_model import BaseModel
 from engine.model.base_module import BaseModule, ModuleDict, ModuleList, Sequential
 from engine.model.batch_norm import convert_sync_batchnorm, revert_sync_batchnorm
-from engine.model.buckets import Buckets, ddp_modules
+from engine.model.buckets import Buckets, reduced_parameters
 from engine.model.initializers import (
     BaseInit,
     Caffe2XavierInit,
@@ -77,13 +77,13 @@ __all__ = [
     "compile_step",
     "constant_init",
     "convert_sync_batchnorm",
-    "ddp_modules",
     "detect_anomalous_params",
     "initialize",
     "is_model_wrapper",
     "kaiming_init",
     "merge_dict",
     "normal_init",
+    "reduced_parameters",
     "require_step",
     "revert_sync_batchnorm",
     "stack_batch",

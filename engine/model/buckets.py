@@ -25,7 +25,7 @@ from engine.state import Exactness, PartReport
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Buckets", "ddp_modules"]
+__all__ = ["Buckets", "ddp_modules", "reduced_parameters"]
 
 
 def ddp_modules(model: Any) -> dict[str, DistributedDataParallel]:
@@ -37,6 +37,23 @@ def ddp_modules(model: Any) -> dict[str, DistributedDataParallel]:
         for name, one in model.named_modules()
         if isinstance(one, DistributedDataParallel) and hasattr(one, "reducer")
     }
+
+
+def reduced_parameters(model: Any) -> set[int]:
+    """Ids of the parameters whose gradients DDP wrappers in a model make equal.
+
+    Args:
+        model: The model, with its wrappers.
+    """
+    found = set()
+    for wrapper in ddp_modules(model).values():
+        ignored = wrapper.parameters_to_ignore
+        found |= {
+            id(one)
+            for name, one in wrapper.module.named_parameters()
+            if name not in ignored
+        }
+    return found
 
 
 class Buckets:

@@ -48,7 +48,7 @@ from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
 from engine.runner.changes import Effect, changes, flatten
 from engine.runner.ends import telling_the_end
-from engine.runner.environment import describe_environment, versions
+from engine.runner.environment import ON_CONSOLE, describe_environment, versions
 from engine.runner.folders import as_path, log_folder, make_folder
 from engine.state import (
     DueKind,
@@ -433,8 +433,9 @@ class Runner(RunnerBuilders):
     def _log_hooks(self) -> None:
         self.logger.info(
             "hooks",
-            line=f"Hooks by event, in order:\n{self.get_hooks_info()}",
+            line=f"Hooks, in order: {self.hook_set.in_order()}",
             order=self.trainer.bus.order(),
+            by_event=self.get_hooks_info(),
         )
 
     def _log_start(self) -> None:
@@ -808,7 +809,7 @@ class Runner(RunnerBuilders):
         self.logger.info(
             "environment",
             line="Environment: "
-            + ", ".join(f"{name} {value}" for name, value in facts.items()),
+            + ", ".join(f"{name} {facts[name]}" for name in ON_CONSOLE),
             **facts,
         )
 

@@ -201,6 +201,11 @@ class HistoryBuffer:
         cls._STATISTICS[method.__name__] = method
         return method
 
+    @classmethod
+    def statistic_names(cls) -> list[str]:
+        """What :meth:`statistics` knows by name."""
+        return sorted({"mean", "min", "max", "current", *cls._STATISTICS})
+
     def statistics(self, method_name: str, *args: Any, **kwargs: Any) -> Any:
         """The statistic of that name: ``mean``, ``min``, ``max``, ``current``, yours.
 
@@ -216,9 +221,9 @@ class HistoryBuffer:
         if method_name in own:
             return own[method_name](*args, **kwargs)
         if method_name not in self._STATISTICS:
-            known = [*own, *self._STATISTICS]
+            known = self.statistic_names()
             message = (
-                f"no statistic is called {method_name!r}; known are {sorted(known)}."
+                f"no statistic is called {method_name!r}; known are {known}."
                 f"{did_you_mean(method_name, known)}"
             )
             raise LookupError(message)

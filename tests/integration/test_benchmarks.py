@@ -64,6 +64,7 @@ def test_overhead_measures_every_contender(
         "TrainEngine, optimizer tracked",
         "Runner, default hooks",
         "Runner, default hooks and LedgerHook",
+        "the same lines by hand",
     }
     names = {
         scenario: {row["name"] for row in rows}

@@ -180,8 +180,13 @@ def test_validate_prints_the_metrics_of_the_newest_checkpoint(tmp_path: Path) ->
     early = RUNNER.invoke(app, ["validate", *call])
     assert early.exit_code == 2
     assert "holds no checkpoint to validate: train first" in early.stderr
-    trained = RUNNER.invoke(app, ["train", *call, "--set", "train_cfg.max_epochs=1"])
+    best = "default_hooks={'checkpoint': {'save_best': 'mean', 'rule': 'less'}}"
+    change = ["--set", "train_cfg.max_epochs=1", "--set", best]
+    trained = RUNNER.invoke(app, ["train", *call, *change])
     assert "Trained 1 epochs, 2 iterations" in trained.stdout
+    assert (
+        f"\n  best        {work_dir / 'best_mean_epoch_1.pth'}: mean " in trained.stdout
+    )
     done = RUNNER.invoke(app, ["validate", *call])
     assert f"Validated {work_dir / 'epoch_1.pth'}:\n  mean " in done.stdout
 

@@ -69,6 +69,28 @@ def test_what_all_say_is_said_once(ranks: list[Board]) -> None:
     assert ranks[2].is_first("something else")
 
 
+def test_who_has_the_store_stays_until_all_have_read(
+    ranks: list[Board], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who read what it left ends too, and leaves word of it."""
+    monkeypatch.setattr(boards, "SIGN_SECONDS", 60)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        ranks[len(waits)].report("RankFailedError: rank 0 failed", lost=True)
+
+    monkeypatch.setattr("engine.dist.board.time.sleep", wait)
+    ranks[0].report("ValueError: it broke")
+    ranks[1].stay()
+    assert not waits, "only rank 0 has it"
+    ranks[0].stay()
+    assert len(waits) == 2
+    ranks[0].on_main = False
+    ranks[0].stay()
+    assert len(waits) == 2
+
+
 class Gone:
     """A store whose process has ended."""
 

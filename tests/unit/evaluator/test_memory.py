@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -62,6 +63,18 @@ def test_a_tensor_comes_back_on_its_device(times: int) -> None:
     found = unpack(packed)
     assert [one.device.type for one in found] == ["meta", "cpu"]
     assert torch.equal(unpack(found)[1], torch.ones(2))
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_arrays_come_back_however_often_they_are_packed(times: int) -> None:
+    """A metric packs what it holds, and its evaluator packs that."""
+    given = [np.arange(6.0).reshape(2, 3), np.float32(0.5), np.zeros(0)]
+    packed: Any = given
+    for _ in range(times):
+        packed = pack(packed)
+    for one, found in zip(given, unpack(packed), strict=True):
+        assert type(found) is type(one)
+        np.testing.assert_array_equal(found, one)
 
 
 def test_a_device_that_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
