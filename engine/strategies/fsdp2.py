@@ -181,7 +181,7 @@ class FSDP2Strategy(SingleStrategy):
                 if hasattr(one, name):
                     register_fsdp_forward_method(one, name)
         if self._meta_init:
-            make_values(model, self.device)
+            make_values(model, self.device, computes_on=super().device)
         self._layout = MeshLayout(mesh)
         self._group = distributed.new_group(backend="gloo")
         return model

