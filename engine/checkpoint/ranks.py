@@ -185,7 +185,10 @@ def _fingerprint(flat: torch.Tensor) -> bytes:
     whole = flat.numel() // row * row
     weights = _WEIGHTS.to(flat.device)
     rows = flat[:whole].view(torch.int64).view(-1, weights.numel())
-    sums = [(some * weights).sum(1) for some in rows.split(_ROWS_AT_ONCE)]
+    sums = [
+        (rows[at : at + _ROWS_AT_ONCE] * weights).sum(1)
+        for at in range(0, len(rows), _ROWS_AT_ONCE)
+    ]
     return (
         torch.cat(sums).cpu().numpy().tobytes() + flat[whole:].cpu().numpy().tobytes()
     )

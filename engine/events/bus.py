@@ -96,6 +96,7 @@ class Dispatcher:
     """
 
     __slots__ = (
+        "_asked_at",
         "_owner",
         "_place",
         "changed",
@@ -116,6 +117,7 @@ class Dispatcher:
         self.changed: Callable[[], None] | None = None
         self._owner = owner
         self._place = place
+        self._asked_at: int | None = None  # the count at which filters were asked last
 
     def add(self, handler: Handler) -> None:
         """Put the handler in its place; it runs from the next occurrence on."""
@@ -132,8 +134,18 @@ class Dispatcher:
         self.handlers = tuple(one for one in self.handlers if one is not handler)
         self.compile()
 
+    def rearm(self) -> None:
+        """Forget when filtered handlers were due."""
+        self._asked_at = None
+        self.compile()
+
     def compile(self) -> None:
-        """Make ``run`` anew; also forgets when filtered handlers were due next."""
+        """Make ``run`` anew.
+
+        It asks each filter at its next occurrence; not at a count at which they have
+        been asked already, as of a safe point at an epoch's end: whether a handler came
+        or went in between must make no difference to the others.
+        """
         if not self.handlers:
             self.run = None
         elif all(one.when is None for one in self.handlers):
@@ -177,12 +189,17 @@ class Dispatcher:
         entry_of = {one.serial: self._entry(one) for one in handlers}
         always = tuple(entry_of[one.serial] for one in handlers if one.when is None)
         next_due = -math.inf  # unknown until the first occurrence tells its count
+        settled = self._asked_at
         asked: Handler | None = None  # whose filter is being asked
 
         def due_now(count: int) -> Iterable[_Entry]:
             nonlocal next_due, asked
             waiting = [one.when for one in handlers if one.when is not None]
             next_due = min(when.next_due(count + 1) for when in waiting)
+            if count == settled:
+                yield from always
+                return
+            self._asked_at = count
             # One by one: a filter sees what the handlers before it have done.
             for asked in handlers:
                 if asked.when is None or asked.when.due(owner, count):
@@ -308,7 +325,7 @@ class Bus:
     def rearm(self) -> None:
         """Forget when filtered handlers were due: counters may have jumped."""
         for dispatcher in self._dispatchers.values():
-            dispatcher.compile()
+            dispatcher.rearm()
 
     def find(self, original: object, event: str | None = None) -> Handle:
         """A handle of every registration of ``original``, on ``event`` or anywhere."""

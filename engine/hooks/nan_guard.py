@@ -65,6 +65,10 @@ class NanGuardHook(Hook):
     """
 
     priority: ClassVar[Priority] = Priority.HIGH
+    # Set anew by each iteration, read before each save, or the model's own just then.
+    transient: ClassVar[frozenset[str]] = frozenset(
+        {"_batch", "_buffers", "_gradient_is_bad", "_seen"}
+    )
 
     def __init__(
         self,

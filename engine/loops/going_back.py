@@ -128,6 +128,7 @@ class GoingBackEngine(PayingEngine):
         self._open(data, limits.max_epochs, limits.max_iters, epoch_length)
         self._count_window()
         self._goes_back = True
+        self.bus.rearm()  # its counters are smaller again
         self._begin()
 
     def _good_before(self, asked: RollBack) -> tuple[Location, dict[str, Any]]:

@@ -793,6 +793,7 @@ class Runner(RunnerBuilders):
                     "setting_changed",
                     line=f"Resume: {change.path} {change.describe()}",
                     path=change.path,
+                    effect=change.effect.value,
                     change=change.describe(),
                 )
         mine = self._meta()["dataset_meta"]

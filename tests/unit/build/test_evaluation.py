@@ -40,7 +40,7 @@ def test_other_things_are_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "note"),
     [
-        ("Acuracy", "Among those of ignite.metrics: Did you mean 'Accuracy'?"),
+        ("Accuracyy", "Among those of ignite.metrics: Did you mean 'Accuracy'?"),
         ("MulticlassF1Score", "torchmetrics.classification.MulticlassF1Score"),
     ],
 )

@@ -153,6 +153,27 @@ def test_a_predicate_sees_what_the_handler_before_it_did() -> None:
     assert calls == ["seen"]
 
 
+def test_a_count_asks_filters_once_whoever_comes_and_goes() -> None:
+    """A safe point comes twice at an epoch's end; who left in between changes nothing.
+
+    With several ranks only one has a save in flight, whose handler goes when it is done.
+    """
+    some = bus()
+    seen: list[str] = []
+    when = Events.SAFE_POINT(every=2).when
+    some.add("SAFE_POINT", lambda: seen.append("even"), args=(), when=when)
+    some.add("SAFE_POINT", lambda: seen.append("each"), args=())
+    other = some.add("SAFE_POINT", lambda: other.remove(), args=())
+    for count in (1, 2, 2, 3, 4, 4):
+        run = some.dispatcher("SAFE_POINT").run
+        assert run is not None
+        run((), count)
+        if count == 2:
+            other = some.add("SAFE_POINT", lambda: other.remove(), args=())
+    assert seen.count("even") == 2
+    assert seen.count("each") == 6
+
+
 def test_counters_may_jump_back_after_rearming() -> None:
     """What was due next is forgotten: a new run counts from its own place."""
     some = bus()

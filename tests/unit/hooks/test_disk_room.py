@@ -11,10 +11,10 @@ from attrs import define, field
 from torch import nn
 
 from engine.checkpoint import read, tree_bytes
-from engine.units import size_text
 from engine.hooks import CheckpointHook
 from engine.loops import TrainEngine
 from engine.state import RunState
+from engine.units import size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
