@@ -108,6 +108,6 @@ def differing(strategy: str, seed: int, count: int) -> tuple[int, list[Any]]:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_random_runs_resume_bit_equal(strategy: str, world: int) -> None:
     """Whatever the data, the window, the schedule, and how often it was stopped."""
-    for resumes, wrong in run_ranks(differing, world, strategy, world, 5):
-        assert resumes > 3
+    for resumes, wrong in run_ranks(differing, world, strategy, world, 3):
+        assert resumes >= 2
         assert not wrong
