@@ -3,8 +3,8 @@
     python benchmarks/bench_overhead.py [--quick] [--mmengine-python PYTHON]
 
 Each contender trains the same model on the same data with the same optimizer; its share
-is its time less that of a bare loop in the same round (``lanes.py``). The last line
-that is printed is JSON.
+is its time less that of a bare loop beside it (``lanes.py``). The last line that is
+printed is JSON.
 """
 
 from __future__ import annotations
@@ -20,16 +20,28 @@ import sys
 import tempfile
 from itertools import repeat
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import ignite
 import torch
 from attrs import evolve, field, frozen
+from by_hand import by_hand
 from ignite.engine import Engine
 from ignite.engine import Events as IgniteEvents
-from lanes import BARE, TABLE_HEAD, Contender, Pace, Peer, Race, Row, quartiles
+from lanes import (
+    BARE,
+    CLOCKS,
+    TABLE_HEAD,
+    Contender,
+    Pace,
+    Peer,
+    Race,
+    Row,
+    quartiles,
+    ratio,
+)
 from toy import SCENARIOS, Toy, bare_loop, make_data, make_optimizer
 
 from engine import Events, OptimWrapper, Runner, TrainEngine, __version__
@@ -46,6 +58,7 @@ LEDGER = "Runner, default hooks and LedgerHook"
 RUNNER, AT_MILLION = "Runner, default hooks", "Runner at iteration 10**6"
 TRAINER, IGNITE = "TrainEngine, no handlers", "Ignite, no handlers"
 RECORD = "LedgerHook, 1 record"
+HAND = "the same lines by hand"
 PEER = "MMEngine's Runner"
 # What the Runner's hooks record; checked after each run that stands at 10**6.
 SCALARS = ("train/lr", "train/data_time", "train/loss", "train/time")
@@ -75,6 +88,7 @@ class Budget:
     measured: float | None
     limit: float
     unit: str = field(default="")
+    spread: tuple[float, float] | None = field(default=None)
 
     @property
     def verdict(self) -> str:
@@ -87,13 +101,16 @@ class Budget:
         """A line of a table."""
         found = "-" if self.measured is None else f"{self.measured:.3f}"
         limit = f"<= {self.limit:g} {self.unit}"
-        return f"  {self.what:<58}{found:>9}  {limit:<12}{self.verdict}"
+        low, high = self.spread or (None, None)
+        spread = "" if low is None else f"({low:.3f} .. {high:.3f})"
+        return f"  {self.what:<58}{found:>9}  {limit:<12}{self.verdict:<14}{spread}"
 
     def plain(self) -> dict[str, Any]:
         """What JSON has of it."""
         return {
             "what": self.what,
             "measured": None if self.measured is None else round(self.measured, 4),
+            "spread": self.spread,
             "limit": self.limit,
             "unit": self.unit,
             "verdict": self.verdict,
@@ -206,7 +223,7 @@ def advance(made: Runner, epochs: int, epoch_length: int) -> None:
 
 
 def measure_iterations(
-    scenario: str, sizes: Sizes, folder: Path, python: str | None
+    scenario: str, sizes: Sizes, folder: Path, python: str | None, clock: str
 ) -> list[Row]:
     """Microseconds per iteration of each contender in one scenario."""
     contenders: dict[str, Contender] = {
@@ -221,6 +238,7 @@ def measure_iterations(
         "TrainEngine, optimizer tracked": train_engine(scenario, folder, track=True),
         RUNNER: runner(scenario, folder),
         LEDGER: runner(scenario, folder, ledger=True),
+        HAND: by_hand(scenario, folder / "by_hand"),
     }
     if scenario == "noop":  # where nothing hides the difference
         # Longer turns, fewer of them: MMEngine slows down with iterations done.
@@ -231,13 +249,17 @@ def measure_iterations(
     peer = None
     if python is not None:
         script = Path(__file__).with_name("peer_mmengine.py")
-        numbers = (str(sizes.stretch), str(turns))
+        numbers = (str(sizes.stretch), str(turns), clock)
         peer = Peer(
             [python, str(script), scenario, str(folder), *numbers],
             folder / f"mmengine_{scenario}.txt",
         )
     race = Race(
-        contenders, stretch=sizes.stretch, rounds=sizes.rounds, warmup=sizes.warmup
+        contenders,
+        stretch=sizes.stretch,
+        rounds=sizes.rounds,
+        warmup=sizes.warmup,
+        clock=CLOCKS[clock],
     )
     return race.run(peer)
 
@@ -317,15 +339,18 @@ def ledger_record(folder: Path) -> Callable[[], object]:
 
 
 def time_calls(call: Callable[[], object], count: int) -> float:
-    """Nanoseconds of one call."""
-    began = perf_counter()
+    """Nanoseconds of one call, of this thread's time on the processor."""
+    began = thread_time()
     for _ in repeat(None, count):
         call()
-    return (perf_counter() - began) / count * 1e9
+    return (thread_time() - began) / count * 1e9
 
 
 def measure_imports(sizes: Sizes) -> dict[str, float]:
-    """Median seconds of fresh Pythons, less one that imports nothing."""
+    """Median seconds of fresh Pythons, less one that imports nothing.
+
+    Of their time on the processor: on a busy machine a second is no measure.
+    """
     programs = {
         "nothing": "pass",
         "torch, ignite": "import torch, ignite",
@@ -335,12 +360,18 @@ def measure_imports(sizes: Sizes) -> dict[str, float]:
     found: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(sizes.imports):
         for name, program in programs.items():
-            began = perf_counter()
+            began = children_seconds()
             subprocess.run([sys.executable, "-c", program], check=True)
-            found[name].append(perf_counter() - began)
+            found[name].append(children_seconds() - began)
     medians = {name: statistics.median(values) for name, values in found.items()}
     nothing_at_all = medians.pop("nothing")
     return {name: value - nothing_at_all for name, value in medians.items()}
+
+
+def children_seconds() -> float:
+    """What processes that have ended took on the processor."""
+    taken = os.times()
+    return taken.children_user + taken.children_system
 
 
 def help_imports_torch() -> bool:
@@ -370,18 +401,14 @@ def check_budgets(
     """The budgets of design.md, "Performance"."""
     budgets = []
     for scenario, rows in tables.items():
-        share = {row.name: row.share for row in rows}
-        budgets.append(
-            Budget(
-                f"TrainEngine without handlers / Ignite's share ({scenario})",
-                share[TRAINER] / share[IGNITE],
-                0.5,
-            )
-        )
-        if PEER in share:
-            ratio = share[RUNNER] / share[PEER]
+        row = {row.name: row for row in rows}
+        found, *spread = ratio(row[TRAINER], row[IGNITE])
+        what = f"TrainEngine without handlers / Ignite's share ({scenario})"
+        budgets.append(Budget(what, found, 0.5, spread=tuple(spread)))
+        if PEER in row:
+            found, *spread = ratio(row[RUNNER], row[PEER])
             what = f"Runner, default hooks / MMEngine's share ({scenario})"
-            budgets.append(Budget(what, ratio, 0.15))
+            budgets.append(Budget(what, found, 0.15, spread=tuple(spread)))
     if not any("MMEngine" in budget.what for budget in budgets):
         what = "Runner, default hooks / MMEngine's share (--mmengine-python)"
         budgets.append(Budget(what, None, 0.15))
@@ -458,6 +485,12 @@ def main() -> None:
         "--mmengine-python", metavar="PYTHON", help="a Python that has MMEngine"
     )
     parser.add_argument("--rounds", type=int, help="rounds that count")
+    parser.add_argument(
+        "--clock",
+        choices=CLOCKS,
+        default="cpu",
+        help="what times iterations: the thread's time on the processor, or wall",
+    )
     options = parser.parse_args()
     sizes = QUICK if options.quick else FULL
     sizes = evolve(sizes, rounds=options.rounds or sizes.rounds)
@@ -475,7 +508,7 @@ def main() -> None:
         ):
             for scenario, title in SCENARIOS.items():
                 tables[scenario] = measure_iterations(
-                    scenario, sizes, folder / scenario, python
+                    scenario, sizes, folder / scenario, python, options.clock
                 )
                 print(f"\n{title}\n{TABLE_HEAD}")
                 print("\n".join(row.text() for row in tables[scenario]), flush=True)
@@ -499,6 +532,7 @@ def main() -> None:
         "benchmark": "overhead",
         **facts,
         "quick": options.quick,
+        "clock": options.clock,
         "rounds": sizes.rounds,
         "iterations": {
             scenario: [row.plain() for row in rows] for scenario, rows in tables.items()

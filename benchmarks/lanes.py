@@ -3,17 +3,24 @@
 A machine is never quiet, and two loops that are timed one after the other are timed on
 two machines. Here each contender is a *lane*: a thread that trains as its users would
 train, with one call of ``pace()`` in its step. Every so many steps ``pace`` takes the
-time and lets the next lane run; one lane runs at a time. A round gives one time of each
-lane, all from the same moment, and what counts is the median of their differences.
+time and lets the next lane run; one lane runs at a time. The bare loop's turn comes
+before and after each other lane's: what a lane takes more than the mean of those two is
+its share, and what counts is the median of the shares over many rounds.
+
+Times are the lane's thread's own on the processor, so that other processes on a busy
+machine take none of it. That is honest as long as nobody waits or has work done in
+another thread, which here nobody does; ``wall`` is there to see that it is so.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import random
 import statistics
 import subprocess
 import threading
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -23,8 +30,12 @@ if TYPE_CHECKING:
 Pace: TypeAlias = "Callable[[], None]"
 Contender: TypeAlias = "Callable[[Pace, int], object]"
 """Runs the given number of iterations and calls ``pace()`` first in each."""
+Turn: TypeAlias = tuple[float, float]
+"""Microseconds of a lane's iteration, and of the bare loop's at that moment."""
 
 BARE = "bare loop"
+
+CLOCKS: dict[str, Callable[[], float]] = {"cpu": thread_time, "wall": perf_counter}
 
 LEAD_IN = 10
 """Iterations at the start of a turn that are not timed: caches hold what another lane
@@ -39,14 +50,22 @@ class Lane:
         contender: What it runs.
         stretch: Iterations in one turn.
         turns: How many turns it will get.
+        clock: Seconds, asked in the lane's thread.
     """
 
     def __init__(
-        self, name: str, contender: Contender, *, stretch: int, turns: int
+        self,
+        name: str,
+        contender: Contender,
+        *,
+        stretch: int,
+        turns: int,
+        clock: Callable[[], float],
     ) -> None:
         self.name = name
         self._contender = contender
         self._stretch = stretch
+        self._clock = clock
         self._iterations = (LEAD_IN + stretch) * turns + 1
         self._go = threading.Semaphore(0)
         self._stopped = threading.Semaphore(0)
@@ -76,7 +95,7 @@ class Lane:
 
     def _run(self) -> None:
         left, leading_in = 0, False
-        stretch = self._stretch
+        stretch, clock = self._stretch, self._clock
 
         def pace() -> None:
             nonlocal left, leading_in
@@ -85,9 +104,9 @@ class Lane:
                 return
             if leading_in:
                 leading_in, left = False, stretch - 1
-                self._began = perf_counter()
+                self._began = clock()
                 return
-            self._took = perf_counter() - self._began
+            self._took = clock() - self._began
             self._stopped.release()
             self._go.acquire()
             leading_in, left = True, LEAD_IN - 1
@@ -127,8 +146,8 @@ class Peer:
             )
         self.about: dict[str, Any] = self._read()
 
-    def round(self) -> dict[str, float]:
-        """Microseconds per iteration of each of its lanes."""
+    def round(self) -> dict[str, Turn]:
+        """As :meth:`Race.round`, of its lanes."""
         assert self._process.stdin is not None
         self._process.stdin.write("round\n")
         self._process.stdin.flush()
@@ -157,6 +176,7 @@ class Race:
         stretch: Iterations in one turn.
         rounds: Rounds that count.
         warmup: Rounds before them that do not.
+        clock: Seconds, asked in a lane's thread.
     """
 
     def __init__(
@@ -166,22 +186,43 @@ class Race:
         stretch: int,
         rounds: int,
         warmup: int,
+        clock: Callable[[], float],
     ) -> None:
         self._rounds, self._warmup = rounds, warmup
         turns = rounds + warmup
         self._lanes = [
-            Lane(name, contender, stretch=stretch, turns=turns)
+            Lane(
+                name,
+                contender,
+                stretch=stretch,
+                turns=turns * len(contenders) if name == BARE else turns,
+                clock=clock,
+            )
             for name, contender in contenders.items()
         ]
-        self._order = [*self._lanes]
+        self._bare = next(lane for lane in self._lanes if lane.name == BARE)
+        self._order = [lane for lane in self._lanes if lane is not self._bare]
         for lane in self._lanes:
             lane.start()
 
-    def round(self) -> dict[str, float]:
-        """Give each lane one turn; another one begins each time."""
-        times = {lane.name: lane.turn() for lane in self._order}
+    def round(self) -> dict[str, Turn]:
+        """Give each lane one turn, the bare one around each; another begins each time.
+
+        Returns:
+            By name the microseconds of an iteration, and of the bare loop's beside it.
+        """
+        turns = {}
+        before = self._bare.turn()
+        bare = [before]
+        for lane in self._order:
+            took, after = lane.turn(), self._bare.turn()
+            turns[lane.name] = (took, (before + after) / 2)
+            bare.append(after)
+            before = after
         self._order.append(self._order.pop(0))
-        return {lane.name: times[lane.name] for lane in self._lanes}
+        middle = statistics.median(bare)
+        turns[BARE] = (middle, middle)
+        return {lane.name: turns[lane.name] for lane in self._lanes}
 
     def finish(self) -> None:
         """Let all lanes end."""
@@ -195,8 +236,8 @@ class Race:
             peer: Races lanes of its own; its bare loop is called ``"NAME: bare loop"``
                 in the rows, and its others are compared with that one.
         """
-        ours: list[dict[str, float]] = []
-        theirs: list[dict[str, float]] = []
+        ours: list[Mapping[str, Turn]] = []
+        theirs: list[Mapping[str, Turn]] = []
         for number in range(self._warmup + self._rounds):
             mine = self.round()
             other = {} if peer is None else peer.round()
@@ -220,7 +261,7 @@ class Row:
     Args:
         name: Its name.
         times: Microseconds per iteration, one number a round.
-        shares: The same less the bare loop's of that round; ``None`` of that loop.
+        shares: The same less the bare loop's beside it; ``None`` of that loop.
     """
 
     def __init__(
@@ -259,14 +300,36 @@ TABLE_HEAD = (
 )
 
 
-def sum_up(rounds: Sequence[Mapping[str, float]]) -> list[Row]:
+def sum_up(rounds: Sequence[Mapping[str, Turn]]) -> list[Row]:
     """A row for each lane."""
     rows = []
     for name in rounds[0]:
-        times = [one[name] for one in rounds]
-        shares = None if name == BARE else [one[name] - one[BARE] for one in rounds]
-        rows.append(Row(name, times, shares))
+        turns = [one[name] for one in rounds]
+        shares = None if name == BARE else [took - bare for took, bare in turns]
+        rows.append(Row(name, [took for took, _ in turns], shares))
     return rows
+
+
+def ratio(above: Row, below: Row) -> tuple[float, float, float]:
+    """Ratio of two medians of shares, and how far chance may have moved it.
+
+    Returns:
+        The ratio, and the 5th and 95th percentile of it over 1,000 drawings of as many
+        rounds, with repeats (bootstrap).
+    """
+    pairs = list(zip(above.shares or (), below.shares or (), strict=True))
+    generator = random.Random(0)
+    drawn = []
+    for _ in range(1_000):
+        some = generator.choices(pairs, k=len(pairs))
+        drawn.append(_of_medians(some))
+    drawn.sort()
+    return _of_medians(pairs), drawn[50], drawn[949]
+
+
+def _of_medians(pairs: Sequence[tuple[float, float]]) -> float:
+    above, below = (statistics.median(some) for some in zip(*pairs, strict=True))
+    return above / below if below else math.nan
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:

@@ -10,10 +10,11 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lanes import BARE, Race
+from lanes import BARE, CLOCKS, Race
 from toy import Toy, bare_loop, make_data, make_optimizer
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def main() -> None:
     """Answer rounds with times until the input ends."""
     scenario, folder = sys.argv[1], Path(sys.argv[2])
     stretch, turns = int(sys.argv[3]), int(sys.argv[4])
+    clock = CLOCKS[sys.argv[5]]
     torch.set_num_threads(1)
     # The answers' own channel: MMEngine's log goes to a file as ours does.
     with (
@@ -38,6 +40,7 @@ def main() -> None:
             stretch=stretch,
             rounds=turns,
             warmup=0,
+            clock=clock,
         )
         about = {"mmengine": mmengine.__version__, "torch": torch.__version__}
         print(json.dumps(about), file=answers, flush=True)
@@ -46,6 +49,20 @@ def main() -> None:
             # Without the last round whoever asked is gone: the lanes die with us.
             if number == turns:
                 race.finish()
+
+
+class Batches(list[Any]):
+    """A list of batches with what MMEngine looks for on a loader."""
+
+    dataset: tuple[Any, ...] = ()
+    sampler = None
+    batch_sampler = SimpleNamespace(sampler=None)
+
+
+def loader(scenario: str, iterations: int) -> Any:
+    """The data that all contenders have, as MMEngine takes it."""
+    data = make_data(scenario, iterations)
+    return Batches(data) if isinstance(data, list) else data
 
 
 def runner(scenario: str, folder: Path) -> Callable[[Callable[[], None], int], None]:
@@ -60,7 +77,7 @@ def runner(scenario: str, folder: Path) -> Callable[[Callable[[], None], int], N
         Runner(
             model=model,
             work_dir=str(folder / "mmengine"),
-            train_dataloader=make_data(scenario, iterations),
+            train_dataloader=loader(scenario, iterations),
             train_cfg={"by_epoch": True, "max_epochs": 1},
             optim_wrapper=OptimWrapper(make_optimizer(model)),
             default_hooks={"logger": {"type": "LoggerHook", "interval": 10}},

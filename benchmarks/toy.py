@@ -5,8 +5,6 @@ Needs torch alone: peers under another Python import it too.
 
 from __future__ import annotations
 
-from itertools import repeat
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
 BATCH, FEATURES, CLASSES = 16, 16, 4
 SCENARIOS = {
@@ -24,37 +22,13 @@ SCENARIOS = {
 }
 
 
-class Batches:
-    """A list of batches that are all the same, without the list.
-
-    Args:
-        batch: The batch.
-        length: How many.
-    """
-
-    # What trainers look for on a loader.
-    dataset: tuple[Any, ...] = ()
-    sampler = None
-    batch_sampler = SimpleNamespace(sampler=None)
-
-    def __init__(self, batch: Any, length: int) -> None:
-        self._batch = batch
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[Any]:
-        return repeat(self._batch, self._length)
-
-
 def make_data(scenario: str, iterations: int) -> Iterable[Any]:
     """Data for so many iterations, the same for each contender."""
     generator = torch.Generator().manual_seed(0)
     if scenario != "loader":
         inputs = torch.randn(BATCH, FEATURES, generator=generator)
         targets = torch.randint(CLASSES, (BATCH,), generator=generator)
-        return Batches((inputs, targets), iterations)
+        return [(inputs, targets)] * iterations
     size = BATCH * iterations
     inputs = torch.randn(size, FEATURES, generator=generator)
     targets = torch.randint(CLASSES, (size,), generator=generator)

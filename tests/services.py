@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import random
 import struct
 import sys
 import uuid
@@ -19,7 +20,9 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import torch
 from attrs import define, field
 
 from engine.visualization import (
@@ -197,6 +200,10 @@ def _clearml(kept: Kept) -> ModuleType:
             continue_last_task: bool | int = False,
         ) -> Task:
             assert not auto_connect_frameworks
+            # As the client does, whoever asks for a task.
+            random.seed(1337)
+            np.random.seed(1337)
+            torch.manual_seed(1337)
             goes_on = continue_last_task is not False
             run_id = str(reuse_last_task_id) if goes_on else uuid.uuid4().hex
             return cls(run_id, kept.opened(run_id, {"offset": continue_last_task}))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import ignite.metrics
 
-from engine.errors import ConfigError, UnknownNameError, a_type
+from engine.errors import ConfigError, UnknownNameError, a_type, did_you_mean
 from engine.evaluator import BaseMetric, Evaluator
 from engine.evaluator.adapt import as_metric, is_library_class
 from engine.registry import EVALUATOR, METRICS
@@ -80,8 +81,26 @@ def _find(kind: Any) -> Any:
         raise ConfigError(message)
     try:
         return METRICS.get(kind)
-    except UnknownNameError:
+    except UnknownNameError as error:
         theirs = None if "." in kind else getattr(ignite.metrics, kind, None)
         if theirs is None:
+            _say_where_it_is(kind, error)
             raise
         return theirs
+
+
+def _say_where_it_is(kind: str, error: UnknownNameError) -> None:
+    """Add to an error which library's metric may be meant."""
+    if "." in kind:
+        return
+    near = did_you_mean(kind, ignite.metrics.__all__)
+    if near:
+        error.add_note(f"Among those of ignite.metrics:{near}")
+    if find_spec("torchmetrics") is None:
+        return
+    for module in ("torchmetrics", "torchmetrics.classification"):
+        if hasattr(import_module(module), kind):
+            error.add_note(
+                f"Write its path, if torchmetrics' is meant: {module}.{kind}"
+            )
+            return

@@ -11,6 +11,7 @@ from engine.strategies import DDPStrategy, Strategy
 
 __all__ = ["build_strategy"]
 
+_FIRST_FSDP = "MMFullyShardedDataParallel"
 _OF_DDP = "model_wrapper_cfg, sync_bn and find_unused_parameters"
 
 
@@ -37,6 +38,14 @@ def build_strategy(
     if model_wrapper_cfg is not None:
         if not isinstance(model_wrapper_cfg, Mapping):
             message = f"expected a spec of a wrapper, found {a_type(model_wrapper_cfg)}"
+            raise ConfigError(message)
+        if str(model_wrapper_cfg.get("type")).endswith(_FIRST_FSDP):
+            message = (
+                f"{_FIRST_FSDP} is torch's first FSDP, which is not here. Write "
+                "strategy=dict(type='FSDP2Strategy', ...) instead: auto_wrap_policy "
+                "becomes classes, modules or min_params; mixed_precision becomes "
+                "param_dtype and reduce_dtype; cpu_offload is True or False."
+            )
             raise ConfigError(message)
         of_ddp["wrapper"] = model_wrapper_cfg
     else:

@@ -26,6 +26,7 @@ from engine.checkpoint.peek import first_log_folder
 from engine.checkpoint.pieces import (
     Divided,
     Layout,
+    MeshLayout,
     divide,
     is_sharded,
     keep_part,
@@ -60,6 +61,7 @@ __all__ = [
     "Layout",
     "Location",
     "Manifest",
+    "MeshLayout",
     "Parts",
     "Room",
     "Store",

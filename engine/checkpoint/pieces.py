@@ -32,6 +32,7 @@ __all__ = [
     "SHARDS",
     "Divided",
     "Layout",
+    "MeshLayout",
     "Piece",
     "divide",
     "is_sharded",
@@ -123,6 +124,40 @@ class Layout(Protocol):
             dtype: Its dtype.
             dims: Along which dimensions it was cut when it was saved (``None``: whole).
         """
+
+
+class MeshLayout:
+    """Tensors that were saved in pieces, as a mesh of this run's ranks cuts them.
+
+    Args:
+        mesh: Of all ranks, one dimension.
+    """
+
+    def __init__(self, mesh: Any) -> None:
+        self._mesh = mesh
+
+    def empty(
+        self,
+        shape: tuple[int, ...],
+        dtype: torch.dtype,
+        dims: Sequence[int | None],
+    ) -> torch.Tensor:
+        """Room for this rank's part.
+
+        Args:
+            shape: Of the whole tensor.
+            dtype: Its dtype.
+            dims: How it was cut when it was saved; the first dimension of that mesh
+                that cut it decides.
+        """
+        from torch.distributed.tensor import Replicate, Shard, empty
+
+        cut = next((dim for dim in dims if dim is not None), None)
+        placement = Replicate() if cut is None else Shard(cut)
+        made: torch.Tensor = empty(
+            shape, dtype=dtype, device_mesh=self._mesh, placements=[placement]
+        )
+        return made
 
 
 def divide(checkpoint: Mapping[str, Any]) -> Divided:

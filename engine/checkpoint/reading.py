@@ -105,8 +105,8 @@ def shards_of(file: Path) -> Mapping[str, Any] | None:
     """What a checkpoint file itself says of its shards; its tensors are not read."""
     try:
         found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
-        return None  # damaged, or of another kind: who reads it says so
+    except Exception:  # noqa: BLE001  # a damaged pickle raises anything
+        return None  # who reads the file says so
     return found.get(SHARDS) if missing_pieces(found) else None
 
 

@@ -9,8 +9,11 @@ from attrs import frozen
 
 from engine.checkpoint.pieces import is_sharded, map_leaves
 from engine.checkpoint.tree import strided_tensors
+from engine.units import size_text
 
 __all__ = ["Room", "count_files", "count_saves", "tree_bytes"]
+
+_KIB = 1024
 
 
 def count_saves(
@@ -95,11 +98,11 @@ class Room:
         >>> str(Room(3, 200 * 2**20, 500 * 2**20))
         '3 x 200.0 MiB = 600.0 MiB for checkpoints, 500.0 MiB are free'
         """
-        of_one, of_all = _mebibytes(self.size_bytes), _mebibytes(self.needed_bytes)
+        of_one, of_all = size_text(self.size_bytes), size_text(self.needed_bytes)
         free = (
             ""
             if self.free_bytes is None
-            else f", {_mebibytes(self.free_bytes)} are free"
+            else f", {size_text(self.free_bytes)} are free"
         )
         return f"{self.files} x {of_one} = {of_all} for checkpoints{free}"
 
@@ -124,7 +127,3 @@ def tree_bytes(tree: Any) -> int:
 
     map_leaves(tree, add)
     return sum(storages.values()) + whole
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB"

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from engine.checkpoint.loader import CheckpointLoader
-from engine.checkpoint.pieces import is_sharded, laid_as
+from engine.checkpoint.pieces import MeshLayout, is_sharded, laid_as
 from engine.errors import CheckpointDamagedError, CheckpointError, a_type
 from engine.model import is_model_wrapper
 
@@ -20,6 +20,8 @@ __all__ = [
     "get_state_dict",
     "load_checkpoint",
     "load_state_dict",
+    "put_weights",
+    "read_for",
     "weights_to_cpu",
 ]
 
@@ -55,8 +57,58 @@ def load_checkpoint(
         CheckpointDamagedError: It cannot be read, or holds no weights.
         CheckpointError: The weights do not fit the model.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
-    weights = find_weights(checkpoint, os.fspath(filename))
+    checkpoint = read_for(model, filename, map_location)
+    put_weights(
+        model,
+        checkpoint,
+        os.fspath(filename),
+        strict=strict,
+        logger=logger,
+        revise_keys=revise_keys,
+    )
+    return dict(checkpoint)
+
+
+def read_for(
+    model: nn.Module, filename: str | os.PathLike[str], map_location: Any = "cpu"
+) -> Any:
+    """What a file holds whose weights a model is to take.
+
+    Args:
+        model: If it lies in pieces on several ranks, each reads its own pieces, where
+            the file is in pieces too.
+        filename: As for :func:`load_checkpoint`.
+        map_location: As there.
+    """
+    cut: Any = next(filter(is_sharded, model.parameters()), None)
+    layout = None if cut is None else MeshLayout(cut.device_mesh)
+    return CheckpointLoader.load_checkpoint(filename, map_location, layout=layout)
+
+
+def put_weights(
+    model: nn.Module,
+    checkpoint: Any,
+    where: str,
+    *,
+    strict: bool = False,
+    logger: Any = None,
+    revise_keys: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Put the weights of what a file held into a model.
+
+    Args:
+        model: Takes the weights.
+        checkpoint: What :func:`load_checkpoint` would return.
+        where: The file, for messages.
+        strict: As there, and so are the others.
+        logger: Told what did not match.
+        revise_keys: Regular expressions and what replaces them in each key.
+
+    Raises:
+        CheckpointDamagedError: There are no weights.
+        CheckpointError: The weights do not fit the model.
+    """
+    weights = find_weights(checkpoint, where)
     for pattern, replacement in revise_keys:
         weights = {
             re.sub(pattern, replacement, key): value for key, value in weights.items()
@@ -65,11 +117,10 @@ def load_checkpoint(
     if logger is not None and (missing or unexpected):
         logger.warning(
             "weights_do_not_match",
-            path=os.fspath(filename),
+            path=where,
             missing=missing,
             unexpected=unexpected,
         )
-    return dict(checkpoint)
 
 
 def find_weights(checkpoint: Any, where: str) -> Mapping[str, Tensor]:

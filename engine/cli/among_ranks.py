@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from contextlib import contextmanager
 from traceback import format_exception
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -53,7 +54,7 @@ def among_ranks(
     place = read_place(check_launcher(launcher), os.environ)
     board = open_board(place)
     try:
-        with naming_failed_ranks():
+        with naming_failed_ranks(), _warning_once(board):
             yield launcher
         leave()
     except RunInterrupted as error:  # all agreed on it, and rank 0 tells
@@ -74,6 +75,28 @@ def among_ranks(
         else:
             code = exit_code(error) if isinstance(error, EngineError) else 1
         raise typer.Exit(code) from error
+
+
+@contextmanager
+def _warning_once(board: Board) -> Iterator[None]:
+    """Let what all ranks warn of by ``warnings.warn`` be shown by one of them."""
+    show = warnings.showwarning
+
+    def show_first(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        *rest: Any,
+    ) -> None:
+        if board.is_first(f"{filename}:{lineno}: {message}"):
+            show(message, category, filename, lineno, *rest)
+
+    warnings.showwarning = show_first  # type: ignore[assignment]  # rest: file and line
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 def _is_told(board: Board, error: BaseException) -> bool:

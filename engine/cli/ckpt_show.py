@@ -13,6 +13,7 @@ from engine.cli.checkpoint_index import (
     read_index,
     tensors,
 )
+from engine.units import size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["describe", "run"]
 
 _PARTS_OF_OURS = ("hooks", "parts")
-_KIB = 1024
 _SHOWN = 60  # characters of a value on a line
 
 
@@ -44,7 +44,7 @@ def describe(index: CheckpointIndex) -> Iterator[str]:
     """
     tree = index.tree
     stubs = list(tensors(tree))
-    yield _row("size", f"{_size(index.size_bytes)}, {len(stubs)} tensors")
+    yield _row("size", f"{size_text(index.size_bytes)}, {len(stubs)} tensors")
     if index.foreign:
         yield _row(
             "foreign",
@@ -97,7 +97,9 @@ def _shards(tree: Mapping[Any, Any]) -> Iterator[str]:
     shards = _mapping(tree.get("shards"))
     files = _mapping(shards.get("files"))
     if files:
-        size = _size(sum(_mapping(one).get("size_bytes", 0) for one in files.values()))
+        size = size_text(
+            sum(_mapping(one).get("size_bytes", 0) for one in files.values())
+        )
         count = len(_mapping(shards.get("tensors")))
         yield _row(
             "shards",
@@ -135,7 +137,7 @@ def _describe_part(value: Any) -> str:
     numbers = sum(stub.elements for stub in stubs)
     kinds = ", ".join(dict.fromkeys(stub.dtype for stub in stubs))
     tensor = "tensor" if len(stubs) == 1 else "tensors"
-    size = _size(sum(stub.size_bytes for stub in stubs))
+    size = size_text(sum(stub.size_bytes for stub in stubs))
     return f"{len(stubs)} {tensor}, {numbers:,} numbers, {size}, {kinds}"
 
 
@@ -154,16 +156,3 @@ def _short(value: Any) -> str:
 
 def _mapping(value: Any) -> Mapping[Any, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _size(count: float) -> str:
-    """``221.5 KiB``.
-
-    >>> _size(100), _size(226816)
-    ('100 B', '221.5 KiB')
-    """
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < _KIB:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= _KIB
-    return f"{count:.1f} TiB"

@@ -40,6 +40,9 @@ def run(
     Raises:
         ReportError: A work dir holds no run, or a file cannot be written.
     """
+    if picture is not None and picture.suffix.lower() != ".png":
+        message = f"--png {picture}: it writes a PNG; give a name that ends in .png"
+        raise ReportError(message)
     draw = None if picture is None else _drawing()
     runs = read_runs(list(work_dirs), verify=verify)
     _tell(runs)

@@ -10,6 +10,7 @@ import typer
 from engine.checkpoint import find_latest_checkpoint
 from engine.cli.config_file import load_config
 from engine.dist import is_main_process
+from engine.hooks import CheckpointHook
 from engine.registry import RUNNERS
 from engine.runner import fast_dev_run
 
@@ -59,6 +60,18 @@ def run(
     latest = find_latest_checkpoint(runner.work_dir)
     if latest is not None:
         typer.echo(f"  newest      {latest}")
+    _show_best(runner)
+
+
+def _show_best(runner: Runner) -> None:
+    """Print each metric that is watched, its best value and the checkpoint of that."""
+    for hook in runner.hooks:
+        if not isinstance(hook, CheckpointHook):
+            continue
+        for metric, score in hook.best_scores.items():
+            path = hook.best_path(runner.trainer.context, metric)
+            if path is not None:
+                typer.echo(f"  best        {path}: {metric} {score:.4f}")
 
 
 def try_out(

@@ -31,11 +31,14 @@ def run(
         ConfigError: A number is out of range, or the config cannot be run.
         EngineError: The unbroken run fails.
     """
+    counts = _numbers(workers)
+    # Nothing else is heard before that run is through.
+    typer.echo("Training the unbroken run; each trial takes as long.", err=True)
     report = verify_resume(
         config,
         points=points,
         iterations=iterations,
-        workers=_numbers(workers),
+        workers=counts,
         overrides=overrides,
         work_dir=work_dir,
         tell=typer.echo,

@@ -59,16 +59,14 @@ class ReplayCursor:
         set_epoch(getattr(self._data, "dataset", None), data_pass)
         set_epoch(self._data, data_pass)
         read = 0
-        for item in self._batches(data_pass):
+        plain = type(self._data) in _PLAIN
+        for item in self._data if plain else self._batches(data_pass):
             read += 1
             if read > batch:
                 yield item
         ended_early(self._data, read, max(self.length, batch), data_pass)
 
     def _batches(self, data_pass: int) -> Iterator[Any]:
-        if type(self._data) in _PLAIN:
-            yield from self._data
-            return
         items: Iterator[Any] | None = None
         number = 0
         while True:

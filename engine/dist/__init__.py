@@ -25,6 +25,7 @@ from engine.dist.control import (
     gather_on_all,
     gather_on_main,
     on_main,
+    sum_over_ranks,
 )
 from engine.dist.devices import cast_data_device, get_comm_device, get_data_device
 from engine.dist.launch import infer_launcher, init_dist
@@ -83,5 +84,6 @@ __all__ = [
     "is_main_process",
     "master_only",
     "on_main",
+    "sum_over_ranks",
     "sync_random_seed",
 ]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -25,13 +26,15 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from attrs import define, field, frozen
 from torch import distributed
-from torch.distributed.distributed_c10d import Store
 
 from engine.dist.context import get_default_group
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch.distributed import ProcessGroup
+    from torch.distributed.distributed_c10d import Store
 
     from engine.dist.place import Place
 
@@ -77,6 +80,46 @@ class Report:
     killed: bool = False
 
 
+class _Way:
+    """A way to a store: once that is gone, it is not tried again, for torch would warn.
+
+    Args:
+        store: The store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._gone: RuntimeError | None = None
+
+    def add(self, key: str, amount: int) -> int:
+        """Count, and tell the sum."""
+        found: int = self._ask(self._store.add, key, amount)
+        return found
+
+    def set(self, key: str, value: str) -> None:
+        """Leave a value."""
+        self._ask(self._store.set, key, value)
+
+    def get(self, key: str) -> bytes:
+        """A value that is there."""
+        found: bytes = self._ask(self._store.get, key)
+        return found
+
+    def check(self, keys: list[str]) -> bool:
+        """Whether all these are there."""
+        found: bool = self._ask(self._store.check, keys)
+        return found
+
+    def _ask(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        if self._gone is not None:
+            raise self._gone
+        try:
+            return method(*arguments)
+        except RuntimeError as error:
+            self._gone = error
+            raise
+
+
 @define(eq=False, kw_only=True)
 class Board:
     """The board of one run, as one of its ranks sees it.
@@ -90,7 +133,7 @@ class Board:
         ends: A file in which a launcher notes ranks that a signal ended.
     """
 
-    store: Store
+    store: _Way = field(converter=_Way)
     rank: int
     world_size: int
     host: str = field(factory=socket.gethostname)
@@ -245,18 +288,39 @@ def meet(place: Place, timeout: timedelta) -> Store:
     Raises:
         ConfigError: As :func:`open_board`.
     """
+    hosts = place.rank == 0 and not _agent_has_store()
+    if hosts:
+        _allow_connections(place.world_size)
     try:
         return distributed.TCPStore(  # type: ignore[attr-defined]  # documented
             place.address,
             place.port,
             place.world_size,
-            is_master=place.rank == 0 and not _agent_has_store(),
+            is_master=hosts,
             timeout=timeout,
             wait_for_workers=False,
             multi_tenant=True,  # a process may come here more than once
         )
     except (RuntimeError, OSError) as error:
         raise ConfigError(_no_meeting(place, error)) from error
+
+
+def _allow_connections(world_size: int) -> None:
+    """Let this process have as many files open as all ranks come with.
+
+    Each has a way to the group's store and one to the board, and gloo adds one for each
+    pair of ranks and each group.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    wanted = 4 * world_size + 1024
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _agent_has_store() -> bool:

@@ -26,6 +26,7 @@ __all__ = [
     "gather_on_all",
     "gather_on_main",
     "on_main",
+    "sum_over_ranks",
 ]
 
 T = TypeVar("T")
@@ -140,6 +141,21 @@ def any_rank(flags: torch.Tensor) -> torch.Tensor:
     found = flags.to("cpu", torch.uint8)
     distributed.all_reduce(found, distributed.ReduceOp.MAX, group=group)
     return found.bool()
+
+
+def sum_over_ranks(numbers: Sequence[int]) -> list[int]:
+    """Sums over all ranks, which wait for each other.
+
+    Args:
+        numbers: This rank's; as many on all.
+    """
+    group = control_group()
+    if group is None:
+        return list(numbers)
+    sums = torch.tensor(numbers, dtype=torch.int64)
+    distributed.all_reduce(sums, group=group)
+    found: list[int] = sums.tolist()
+    return found
 
 
 class Exchange:

@@ -94,8 +94,15 @@ class Evaluator:
             sample.to_dict() if hasattr(sample, "to_dict") else sample
             for sample in data_samples
         ]
-        for metric in self.metrics:
-            metric.process(data_batch, samples)
+        for index, metric in enumerate(self.metrics):
+            try:
+                metric.process(data_batch, samples)
+            except Exception as error:
+                error.add_note(
+                    f"in metrics[{index}] ({_label(metric)}).process; "
+                    f"its data_samples: {_outline(samples)}{_advice(metric)}"
+                )
+                raise
 
     def evaluate(self, size: int) -> dict[str, Any]:
         """Compute all metrics and forget their results.
@@ -112,12 +119,18 @@ class Evaluator:
         values: dict[str, Any] = {}
         owners: dict[str, str] = {}
         for index, metric in enumerate(self.metrics):
-            owner = f"metrics[{index}] ({type(metric).__name__})"
-            for key, value in metric.evaluate(size).items():
+            owner = f"metrics[{index}] ({_label(metric)})"
+            try:
+                found = metric.evaluate(size)
+            except Exception as error:
+                error.add_note(f"in {owner}.evaluate")
+                raise
+            for key, value in found.items():
                 if key in values:
+                    other = " or name=..." if isinstance(metric, LibraryMetric) else ""
                     msg = (
                         f"{owners[key]} and {owner} both report {key!r}. Give one of "
-                        f"them another prefix: {type(metric).__name__}(prefix=...)."
+                        f"them prefix=...{other}, in its spec or where it is made."
                     )
                     raise MetricError(msg)
                 values[key] = value
@@ -177,10 +190,12 @@ class Evaluator:
     ) -> dict[str, Any]:
         """Evaluate predictions that were kept, without a model.
 
-        Results of a half-done evaluation are forgotten first.
+        Results of a half-done evaluation are forgotten first. Nothing is taken for
+        padding: an element may stand for a whole batch, as those of ``StepModel`` do.
 
         Args:
-            data_samples: The predictions, one element per sample.
+            data_samples: The predictions, as the model returned them or as
+                :class:`DumpResults` kept them.
             data: What they were predicted from, as many; metrics get ``None`` without.
             chunk_size: How many are handed to the metrics at a time, at least 1.
 
@@ -213,7 +228,8 @@ class Evaluator:
             count = min(chunk_size, size - start)
             batch = None if batches is None else list(islice(batches, count))
             self.process(list(islice(samples, count)), batch)
-        return self.evaluate(size)
+        # A metric may have made several results of one element, a batch's.
+        return self.evaluate(max(size, *(len(one.results) for one in self.metrics)))
 
 
 def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
@@ -273,11 +289,45 @@ def _names(keys: Iterable[str]) -> str:
     return ", ".join(map(repr, keys))
 
 
+def _label(metric: BaseMetric) -> str:
+    """The class that users know: a library's metric's own, not its wrapper's."""
+    inner = metric.metric if isinstance(metric, LibraryMetric) else metric
+    return type(inner).__name__
+
+
+def _advice(metric: BaseMetric) -> str:
+    if isinstance(metric, LibraryMetric) and metric.output_transform is None:
+        return (
+            ". If the metric takes another form, give it output_transform=..., a "
+            "function of data_samples"
+        )
+    return ""
+
+
+def _outline(samples: Sequence[Any]) -> str:
+    """What the samples look like, by the first of them.
+
+    >>> import torch
+    >>> _outline([{"outputs": torch.ones(4, 3), "label": 2}, None])
+    "2, the first {'outputs': Tensor(4, 3), 'label': int}"
+    """
+    return f"{len(samples)}, the first {_form(samples[0])}" if samples else "none"
+
+
+def _form(value: Any) -> str:
+    kind = type(value).__name__
+    if isinstance(value, Mapping):
+        parts = (f"{key!r}: {_form(one)}" for key, one in value.items())
+        return f"{{{', '.join(parts)}}}"
+    shape = getattr(value, "shape", None)
+    return kind if shape is None else f"{kind}({', '.join(map(str, shape))})"
+
+
 def _no_metric(index: int, found: object) -> str:
     """What to say of something that is no metric."""
     kind = type(found)
     if isinstance(found, Mapping):
-        advice = "Build it first: METRICS.build(spec)."
+        advice = "Build it first: engine.build.build_evaluator(spec)."
     elif isinstance(found, type):
         advice = f"Make one of the class: {found.__name__}(...)."
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine, Events
-from ignite.metrics import Metric
+from ignite.metrics import EpochMetric, Metric
 
 from engine.errors import MetricError, a_type
 from engine.evaluator.ignite_memory import IgniteMemory
@@ -74,6 +74,10 @@ class IgniteMetric(LibraryMetric):
         self._engine.fire_event(Events.STARTED)
         self._engine.fire_event(Events.EPOCH_STARTED)
         self._memory = IgniteMemory(self.metric)
+
+    def keeps_predictions(self) -> bool:
+        """Whether it is one of Ignite's that compute from all predictions."""
+        return isinstance(self.metric, EpochMetric)
 
     def memory(self) -> Plain:
         """What the metric has gathered.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from engine.dataset import count_samples
-from engine.dist import get_dist_info
+from engine.dist import get_dist_info, get_world_size, sum_over_ranks
 from engine.errors import MetricError, a_type
 from engine.evaluator.metric import BaseMetric
 
@@ -73,7 +73,7 @@ class LibraryMetric(BaseMetric):
         self.output_transform = output_transform
         self._size: int | None = None
         self._seen = 0  # samples, padding included
-        self._batches = 0
+        self._updates = 0
 
     # -- what a library does in its own way ----------------------------------------
 
@@ -92,6 +92,10 @@ class LibraryMetric(BaseMetric):
     @abstractmethod
     def forget(self) -> None:
         """Begin anew."""
+
+    @abstractmethod
+    def keeps_predictions(self) -> bool:
+        """Whether it gathers lists, which have no sum over ranks."""
 
     @abstractmethod
     def memory(self) -> Plain:
@@ -120,7 +124,7 @@ class LibraryMetric(BaseMetric):
         """
         for output in self._without_padding(data_batch, data_samples):
             self.update(output)
-        self._batches += 1
+            self._updates += 1
 
     def compute_metrics(self, results: list[Any]) -> Mapping[str, Any]:
         """The values by name; tensors of one element become numbers."""
@@ -133,12 +137,23 @@ class LibraryMetric(BaseMetric):
         """Compute the values over all batches and forget what was gathered.
 
         Raises:
-            MetricError: ``size`` is above 0 but the metric has seen no batch.
+            MetricError: ``size`` is above 0 but the metric has seen no batch, or one
+                that keeps all predictions has seen none on one of the ranks.
         """
-        if size > 0 and not self._batches:
+        name, world = type(self.metric).__name__, get_world_size()
+        (having,) = sum_over_ranks([self._updates > 0])
+        if size > 0 and having == 0:
             msg = (
-                f"{type(self.metric).__name__}: the dataset has {size} samples, but "
-                "the metric has seen no batch"
+                f"{name}: the dataset has {size} samples, but the metric has seen no "
+                "batch"
+            )
+            raise MetricError(msg)
+        if having < world and self.keeps_predictions():
+            # Its library would fail on the ranks without, and hang on the others.
+            msg = (
+                f"{name} keeps all predictions and needs some on each rank, but "
+                f"{world - having} of {world} ranks have none: evaluate more samples, "
+                "on fewer ranks, or with a subclass of BaseMetric"
             )
             raise MetricError(msg)
         values = self.compute_metrics([])
@@ -148,7 +163,7 @@ class LibraryMetric(BaseMetric):
     def reset(self) -> None:
         """Forget what was gathered."""
         super().reset()
-        self._seen = self._batches = 0
+        self._seen = self._updates = 0
         self.forget()
 
     def watch(self) -> None:
@@ -156,11 +171,11 @@ class LibraryMetric(BaseMetric):
 
     def state_dict(self) -> Plain:
         """What was gathered, as plain data."""
-        return {"seen": self._seen, "updates": self._batches, "memory": self.memory()}
+        return {"seen": self._seen, "updates": self._updates, "memory": self.memory()}
 
     def load_state_dict(self, state_dict: Plain, /) -> None:
         """Go on from what :meth:`state_dict` gave."""
-        self._seen, self._batches = state_dict["seen"], state_dict["updates"]
+        self._seen, self._updates = state_dict["seen"], state_dict["updates"]
         self.remember(state_dict["memory"])
 
     # -- the model's output ----------------------------------------------------------

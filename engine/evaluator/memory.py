@@ -32,6 +32,8 @@ _SAVED = (bool, int, float, complex, str, types.NoneType)
 _SCALARS = (*_SAVED, bytes)
 _DICTS = (dict, OrderedDict)
 _ARRAY = "numpy array"  # key of a packed one
+_TENSOR = "tensor"
+_PACKED_TENSOR = {_TENSOR, "device"}  # keys; who reads a checkpoint says where to
 _MOST = 100_000  # things that are looked at in one attribute
 # They are told apart by identity; nothing that they hold is a metric's memory.
 _FIXED = (
@@ -67,7 +69,7 @@ def pack(value: Any, where: str = "it") -> Plain:
     if kind in _SAVED:
         return value
     if isinstance(value, torch.Tensor):
-        return value.detach().clone()
+        return {_TENSOR: value.detach().clone(), "device": str(value.device)}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc":
         array = np.array(value)
         return {
@@ -83,6 +85,8 @@ def pack(value: Any, where: str = "it") -> Plain:
         return items if kind is list else tuple(items)
     if kind is set:
         return {pack(one, where) for one in value}
+    if kind is dict and set(value) == _PACKED_TENSOR:  # packed once already
+        return {**value, _TENSOR: value[_TENSOR].clone()}
     if kind in _DICTS and all(type(key) in _SAVED for key in value):
         return kind((key, pack(one, f"{where}[{key!r}]")) for key, one in value.items())
     message = (
@@ -100,8 +104,10 @@ def unpack(packed: Plain) -> Any:
         items = [unpack(one) for one in packed]
         return items if isinstance(packed, list) else tuple(items)
     if isinstance(packed, Mapping):
+        if set(packed) == _PACKED_TENSOR:
+            return _on(packed["device"], packed[_TENSOR])
         if set(packed) == {_ARRAY, "dtype", "shape", "number"}:
-            raw = packed[_ARRAY].cpu().numpy().tobytes()
+            raw = unpack(packed[_ARRAY]).cpu().numpy().tobytes()
             array = np.frombuffer(raw, dtype=packed["dtype"])
             array = array.reshape(packed["shape"]).copy()
             return array[()] if packed["number"] else array
@@ -183,3 +189,10 @@ def _tensor(value: torch.Tensor) -> Same:
     if writes is None:
         raise _OpaqueError
     return Same(value, writes)
+
+
+def _on(device: str, tensor: torch.Tensor) -> torch.Tensor:
+    """A copy on the device where it was, if there is one like that here."""
+    kind = torch.device(device).type
+    here = kind in ("cpu", "meta") or torch.get_device_module(kind).is_available()
+    return tensor.to(device, copy=True) if here else tensor.clone()

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from engine.dist import broadcast_object_list, collect_results, is_main_process
+from engine.dist import collect_results, on_main
 from engine.errors import MetricError, SerializationError, a_type
 from engine.evaluator.memory import digests, pack, unpack
 
@@ -127,29 +127,33 @@ class BaseMetric(ABC):
             Values by ``prefix/key``, or by ``key`` without a prefix.
 
         Raises:
-            MetricError: ``size`` is above 0 but there are no results, or
+            MetricError: ``size`` is above 0 but no rank has results, or
                 :meth:`compute_metrics` returned no mapping.
+            RankFailedError: That, or another error, was so on rank 0.
         """
+        gathered = collect_results(
+            self.results, size, self.collect_device, self.collect_dir
+        )
+        # Rank 0 computes, and all ranks have the values: they decide what is best. An
+        # error there is told to the others, which would wait for the values.
+        computed = on_main(lambda: self._computed(gathered, size))
+        self.reset()
+        return self.named(computed)
+
+    def _computed(self, gathered: list[Any] | None, size: int) -> Mapping[str, Any]:
+        """What it computes of all ranks' results, checked."""
+        assert gathered is not None
         name = type(self).__name__
-        if size > 0 and not self.results:
+        if size > 0 and not gathered:
             msg = (
                 f"{name}.evaluate: the dataset has {size} samples, but there is "
                 f"nothing in self.results. {name}.process must be called for each "
                 "batch, and must append to self.results."
             )
             raise MetricError(msg)
-        gathered = collect_results(
-            self.results, size, self.collect_device, self.collect_dir
-        )
-        # Rank 0 computes, and all ranks have the values: they decide what is best.
-        computed: list[Any] = [None]
-        if is_main_process():
-            assert gathered is not None
-            computed[0] = self.compute_metrics(gathered)
-            self._check_values(computed[0])
-        broadcast_object_list(computed)
-        self.reset()
-        return self.named(computed[0])
+        values = self.compute_metrics(gathered)
+        self._check_values(values)
+        return values
 
     def _check_values(self, values: Any) -> None:
         if not isinstance(values, Mapping):

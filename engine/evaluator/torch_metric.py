@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -78,12 +79,23 @@ class TorchMetric(LibraryMetric):
 
     def compute(self) -> Any:
         """What the metric computes."""
-        return self.metric.compute()
+        with warnings.catch_warnings():
+            if not self._updates:  # on this rank, and others have some
+                warnings.filterwarnings("ignore", ".*was called before the ``update``")
+            return self.metric.compute()
 
     def forget(self) -> None:
         """Begin anew."""
         self.metric.reset()
         self._is_placed = False
+
+    def keeps_predictions(self) -> bool:
+        """Whether one of its states is a list."""
+        return any(
+            isinstance(state, list)
+            for _, one in self._metrics()
+            for state in one.metric_state.values()
+        )
 
     def memory(self) -> Plain:
         """What the metric, and those inside it, have gathered."""

@@ -420,9 +420,19 @@ def _fits(
 
 
 def describe_callable(call: Callable[..., object]) -> str:
-    """A name for a callable that a person recognizes."""
-    name = getattr(call, "__qualname__", None)
-    return str(name) if name else type(call).__qualname__
+    """A name for a callable that a person recognizes.
+
+    A lambda goes by the function that it stands in.
+
+    >>> def outer():
+    ...     def inner(): ...
+    ...
+    ...     return inner, lambda: 0
+    >>> [describe_callable(one) for one in (*outer(), print)]
+    ['outer.inner', 'outer', 'print']
+    """
+    name = str(getattr(call, "__qualname__", "") or type(call).__qualname__)
+    return name.removesuffix(".<locals>.<lambda>").replace(".<locals>", "")
 
 
 def _nothing(*_: object) -> None:

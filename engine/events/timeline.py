@@ -195,7 +195,7 @@ class Timeline:
             lines += [_spent(name, one, whole) for name, one in _by_time(meter.parts)]
             lines.append("  handlers")
             lines += [
-                _spent(f"{name} ({event})", one, whole)
+                _spent(f"{name.removesuffix(f' on {event}')} ({event})", one, whole)
                 for (event, name), one in _by_time(meter.handlers)
             ]
         return "\n".join(lines)

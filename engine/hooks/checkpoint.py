@@ -386,8 +386,12 @@ class CheckpointHook(Hook):
             )
 
     def _look(self, runner: RunContext) -> None:
-        if not runner.trainer.writer.busy:
+        if runner.trainer.writer.busy:
+            return
+        if not runner.trainer.strategy.is_sharded:
             self._finish_whole(runner)
+        elif all(one.written for one in self._reports):
+            self._report(runner)  # a failure all ranks raise together, at the next save
 
     def _finish(self, runner: RunContext) -> None:
         """Wait for the save in flight.

@@ -177,6 +177,13 @@ class HookSet:
                 stages.append("\n".join([f"{point}:", *lines]))
         return "\n -------------------- \n".join(stages)
 
+    def in_order(self) -> str:
+        """The hooks in one line, highest priority first."""
+        return ", ".join(
+            f"{type(record.hook).__name__} ({describe_priority(record.priority)})"
+            for record in self._records
+        )
+
     # -- memory -----------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:

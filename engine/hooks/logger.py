@@ -101,7 +101,8 @@ class LoggerHook(Hook):
             self.ignore_last or done != runner.clock.epoch_length
         ):
             return
-        iteration = runner.iter + 1
+        progress = runner.state.progress
+        iteration = progress.iteration
         if iteration % self.interval_exp_name == 0:
             name = getattr(runner, "experiment_name", None)
             if name is not None:
@@ -110,10 +111,10 @@ class LoggerHook(Hook):
         self.newest["train"] = tag
         # For the report alone: a metrics file holds scalars of the run, not of today.
         spent = getattr(getattr(runner, "trainer", None), "spent", None)
-        told = {}
+        told = _keys(tag)
         if spent is not None:
-            told = {"time_spent": spent.describe(runner.state.progress)}
-        runner.logger.info("train", line=line, **{**told, **_keys(tag)})
+            told = {"time_spent": spent.describe(progress), **told}
+        runner.logger.info("train", line=line, **told)
         runner.visualizer.add_scalars(tag, step=iteration)
 
     def after_val_iter(

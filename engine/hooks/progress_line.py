@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Pace", "Work", "progress_line", "shown_values"]
 
 _LEAST_BAR, _MOST_BAR = 5, 40  # columns
+_BESIDE_VALUES = 15  # columns of the bar that values leave, to see it move
 _SPAN_SECONDS = 5.0  # that a rate looks back
 _HIDDEN = frozenset({"time", "data_time", "memory", "epoch", "iter", "eta", "step"})
 
@@ -74,9 +75,10 @@ def progress_line(work: Work, *, width: int, is_ascii: bool = False) -> Text:
     while used > width and len(parts) > 2:  # label and count stay  # noqa: PLR2004
         used -= len(parts.pop(2)[1]) + 1
     least = _LEAST_BAR + 1 if work.total else 0
+    kept = _BESIDE_VALUES + 1 if work.total else 0
     for name, value in work.values.items():
         text = f"{name} {value}"
-        if not whole or used + least + len(text) + 1 > width:
+        if not whole or used + kept + len(text) + 1 > width:
             break
         parts.append(("green", text))
         used += len(text) + 1

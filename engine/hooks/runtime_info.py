@@ -13,7 +13,9 @@ from engine.hooks.hook import Hook
 from engine.registry import HOOKS
 
 if TYPE_CHECKING:
-    from engine.state import HistoryBuffer, MessageHub, RunContext
+    from collections.abc import Callable
+
+    from engine.state import MessageHub, RunContext
     from engine.typing import Batch
 
 __all__ = ["RuntimeInfoHook"]
@@ -30,11 +32,10 @@ class RuntimeInfoHook(Hook):
     """
 
     priority: ClassVar[Priority] = Priority.VERY_HIGH
-    transient: ClassVar[frozenset[str]] = frozenset({"_histories"})
+    transient: ClassVar[frozenset[str]] = frozenset({"_record"})
 
     def __init__(self) -> None:
-        # By key, so that nothing is looked up or put together per iteration.
-        self._histories: dict[str, HistoryBuffer] = {}
+        self._record = _Record(None)
 
     def before_run(self, runner: RunContext) -> None:
         """Note the seed."""
@@ -42,8 +43,8 @@ class RuntimeInfoHook(Hook):
 
     def before_train(self, runner: RunContext) -> None:
         """Note where training begins and how far it goes."""
-        self._histories.clear()  # a hook may serve one run after another
         hub = runner.message_hub
+        self._record = _Record(hub)  # a hook may serve one run after another
         hub.update_info("max_epochs", runner.max_epochs)
         hub.update_info("max_iters", runner.max_iters)
         if not runner.state.started:  # a resumed run knows these from its checkpoint
@@ -58,20 +59,19 @@ class RuntimeInfoHook(Hook):
         self, runner: RunContext, batch_idx: int, data_batch: Batch = None
     ) -> None:
         """Note the iteration and the learning rate that it uses."""
-        state = runner.state
-        hub = state.hub
-        hub.update_info("iter", state.progress.iteration)
+        state, record = runner.state, self._record
+        state.hub.update_info("iter", state.progress.iteration)
         optimizer = getattr(runner, "optim_wrapper", None)
         groups = getattr(optimizer, "param_groups", None)
         if type(groups) is list:
-            self._record(hub, "lr", groups[0]["lr"])
+            record["lr"](groups[0]["lr"])
             if len(groups) > 1 and "lr" in (
                 base := getattr(optimizer, "base_param_settings", None) or {}
             ):
-                self._record(hub, "base_lr", base["lr"])
+                record["base_lr"](base["lr"])
         elif optimizer is not None:  # several, by name
             for name, one in optimizer.items():
-                self._record(hub, f"{name}.lr", one.param_groups[0]["lr"])
+                record[f"{name}.lr"](one.param_groups[0]["lr"])
 
     def after_train_iter(
         self,
@@ -81,20 +81,14 @@ class RuntimeInfoHook(Hook):
         outputs: Any = None,
     ) -> None:
         """Record the numbers that the training step returned."""
-        hub = runner.state.hub
+        record = self._record
         # The first question is the quick one: Mapping's own check is in Python.
         if type(outputs) is dict or isinstance(outputs, Mapping):
             for key, value in outputs.items():
                 if type(value) is float or _is_scalar(value):
-                    self._record(hub, key, value)
+                    record[key](value)
         elif _is_scalar(outputs):
-            self._record(hub, "loss", outputs)
-
-    def _record(self, hub: MessageHub, key: str, value: float | Tensor) -> None:
-        history = self._histories.get(key)
-        if history is None:
-            history = self._histories[key] = hub.scalar(f"train/{key}")
-        history.update(value)
+            record["loss"](outputs)
 
     def after_val_epoch(
         self, runner: RunContext, metrics: Mapping[str, Any] | None = None
@@ -107,6 +101,26 @@ class RuntimeInfoHook(Hook):
     ) -> None:
         """Record the metrics of a test."""
         _record(runner, "test", metrics)
+
+
+class _Record(dict[str, "Callable[[float | Tensor], None]"]):
+    """By key what adds to its history: an iteration looks nothing else up.
+
+    Args:
+        hub: Has the histories.
+    """
+
+    def __init__(self, hub: MessageHub | None) -> None:
+        super().__init__()
+        self._hub = hub
+
+    def __missing__(self, key: str) -> Callable[[float | Tensor], None]:
+        assert self._hub is not None, "before_train runs before any iteration"
+        update: Callable[[float | Tensor], None] = self._hub.scalar(
+            f"train/{key}"
+        ).update
+        self[key] = update
+        return update
 
 
 def _is_scalar(value: object) -> bool:

@@ -49,10 +49,12 @@ def stamp(_logger: object, method_name: str, event_dict: EventDict) -> EventDict
     (['timestamp', 'level', 'event', 'lr', 'level_'], 'info')
     """
     now = datetime.now(UTC).astimezone().isoformat(timespec="milliseconds")
-    stamped = {"timestamp": now, "level": method_name, "event": ""}
-    for key, value in event_dict.items():
-        stamped[f"{key}_" if key in OURS else key] = value
-    return stamped
+    if "timestamp" in event_dict or "level" in event_dict:
+        event_dict = {
+            f"{key}_" if key in OURS else key: value
+            for key, value in event_dict.items()
+        }
+    return {"timestamp": now, "level": method_name, "event": "", **event_dict}
 
 
 def console_text(
@@ -105,7 +107,8 @@ def json_text(record: Mapping[str, Any]) -> str:
     >>> json_text({"event": "step", "loss": float("nan"), "line": "Epoch(train)"})
     '{"event": "step", "loss": "nan"}'
     """
-    kept = {key: value for key, value in record.items() if key != "line"}
+    kept = dict(record)
+    kept.pop("line", None)
     try:
         return _ENCODER.encode(kept)
     except Exception:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, cast
 
 import structlog
+from structlog.processors import StackInfoRenderer, format_exc_info
 from structlog.typing import FilteringBoundLogger
 
 from engine.errors import ConfigError, did_you_mean
@@ -27,6 +28,8 @@ __all__ = ["RunLogger", "build_logger", "close_logger"]
 
 RunLogger: TypeAlias = FilteringBoundLogger
 """A logger of one run: ``log.info("checkpoint_saved", iteration=40)``."""
+
+_render_stack = StackInfoRenderer()
 
 LEVELS: Mapping[str, int] = MappingProxyType(
     {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
@@ -79,12 +82,7 @@ def build_logger(
     )
     proxy = structlog.wrap_logger(
         sink,
-        processors=[
-            structlog.processors.StackInfoRenderer(),
-            structlog.processors.format_exc_info,
-            stamp,
-            _to_sink,
-        ],
+        processors=[_to_sink],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
         context_class=dict,
     )
@@ -105,10 +103,16 @@ def close_logger(logger: RunLogger) -> None:
 
 
 def _to_sink(
-    _logger: object, _method_name: str, event_dict: EventDict
+    logger: Any, method_name: str, event_dict: EventDict
 ) -> tuple[tuple[EventDict], dict[str, Any]]:
-    """Hand the event over as the one argument of the sink's method."""
-    return (event_dict,), {}
+    """Hand the stamped event over as the one argument of the sink's method."""
+    # One processor, that asks for the others only where there is work for them: the
+    # line of an iteration costs training what it takes.
+    if "stack_info" in event_dict:
+        event_dict = _render_stack(logger, method_name, event_dict)
+    if "exc_info" in event_dict:
+        event_dict = format_exc_info(logger, method_name, event_dict)
+    return (stamp(logger, method_name, event_dict),), {}
 
 
 def _level(level: str | int) -> int:

@@ -4,7 +4,8 @@ from engine.loops.base_loop import BaseLoop
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
 from engine.loops.eval_loop import TestLoop, ValLoop
-from engine.loops.evaluate import EvalEngine, evaluation_mode
+from engine.loops.evaluate import EvalEngine
+from engine.loops.evaluation_mode import evaluation_mode
 from engine.loops.interval import ValidationPlan
 from engine.loops.log_processor import LogProcessor
 from engine.loops.loop import EventEngine

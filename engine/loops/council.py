@@ -11,7 +11,7 @@ of them, it is heeded there and then, as in a process alone.
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.dist import Exchange, control_group, get_world_size
 from engine.loops.requests import Requests
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from engine.loops.stops import Stops
     from engine.state import RunState
 
-__all__ = ["Council", "Rounds"]
+__all__ = ["CLOCK", "SIGNALS", "Ballots", "Council", "heed_stops", "stops_noted"]
 
-_CLOCK = "clock"
-_SIGNALS = {one.name: int(one) for one in HANDLED}
+CLOCK = "clock"
+SIGNALS = {one.name: int(one) for one in HANDLED}
 _TERMINATE: Mapping[str, bool | str] = {
     "terminate": True,
     "terminate, nothing after it": "skip_completed",
@@ -35,9 +35,7 @@ _END_EPOCH: Mapping[str, bool | str] = {
     "end epoch": True,
     "end epoch, nothing after it": "skip_epoch_completed",
 }
-_KINDS = (*_SIGNALS, _CLOCK, "interrupt", *_TERMINATE, *_END_EPOCH, "stop")
-_UNFINISHED = "unfinished"
-_OF_EVALUATIONS = (_UNFINISHED, *_SIGNALS, _CLOCK, "interrupt")
+_KINDS = (*SIGNALS, CLOCK, "interrupt", *_TERMINATE, *_END_EPOCH, "stop")
 
 
 class Ballots:
@@ -177,63 +175,6 @@ class Council:
         requests.pending = True
 
 
-class Rounds:
-    """Lets the ranks of an evaluation end together, though some have more batches.
-
-    Each rank takes part in a round after each batch but its last. Who has none left
-    waits until all are done; what one is asked for meanwhile is known to all at the
-    round after. An evaluation is left only while no rank is done.
-
-    Args:
-        stops: The run's.
-    """
-
-    def __init__(self, stops: Stops) -> None:
-        self._stops = stops
-        self._world = get_world_size()
-        self._ballots = Ballots(_OF_EVALUATIONS)
-        self._begun = False
-        self.interrupted = False
-        """Whether the trainer's ``interrupt()`` was called on a rank meanwhile."""
-
-    def after_batch(self, *, interrupt: bool) -> bool:
-        """Take part in a round; whether all ranks leave the evaluation here.
-
-        Args:
-            interrupt: Whether a handler of this rank has asked for an interrupt.
-        """
-        leaves = self._begun and self._read()
-        self._begun = True
-        self._vote(unfinished=True, interrupt=interrupt)
-        return leaves
-
-    def finish(self, *, interrupt: bool) -> None:
-        """This rank has no batch left: wait until all are done."""
-        if self._begun:
-            self._read()
-        while True:
-            self._vote(unfinished=False, interrupt=interrupt)
-            self._read()
-            if self._ballots.counts()[_UNFINISHED] == 0:
-                return
-
-    def _vote(self, *, unfinished: bool, interrupt: bool) -> None:
-        asked = stops_noted(self._stops)
-        if unfinished:
-            asked.add(_UNFINISHED)
-        if interrupt:
-            asked.add("interrupt")
-        self._ballots.start(asked)
-
-    def _read(self) -> bool:
-        counts = self._ballots.counts()
-        told = {kind for kind, count in counts.items() if count}
-        heed_stops(self._stops, told)
-        self.interrupted = self.interrupted or "interrupt" in told
-        wanted: Any = self._stops.asked or self.interrupted
-        return bool(wanted) and counts[_UNFINISHED] == self._world
-
-
 def _asked_for(kinds: Mapping[str, bool | str], due: set[str]) -> bool | str:
     """How something is asked for; false if it is not."""
     return next((how for kind, how in kinds.items() if kind in due), False)
@@ -245,16 +186,16 @@ def stops_noted(stops: Stops) -> set[str]:
     if stops.signal is None and stops.noted is not None:
         noted.add(signal.Signals(stops.noted).name)
     if not stops.agreed and stops.time_is_over:
-        noted.add(_CLOCK)
+        noted.add(CLOCK)
     return noted
 
 
 def heed_stops(stops: Stops, told: set[str]) -> None:
     """Let a run end for what some ranks have noted."""
-    for name, number in _SIGNALS.items():
+    for name, number in SIGNALS.items():
         if name in told and stops.signal is None:
             stops.signal = number
-    if _CLOCK in told:
+    if CLOCK in told:
         stops.agreed = True
     if stops.signal is not None:
         stops.agreed = True

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from attrs import frozen
 
-from engine.errors import ConfigError, a_type
-
-if TYPE_CHECKING:
-    from engine.state import HistoryBuffer
+from engine.errors import ConfigError, a_type, did_you_mean
+from engine.state import HistoryBuffer
 
 __all__ = ["Statistic", "read_custom_cfg"]
 
@@ -107,6 +105,14 @@ def _read(where: str, given: Any, *, by_epoch: bool) -> Statistic:
             )
             raise ConfigError(message)
     source, method = options.pop("data_src"), options.pop("method_name")
+    known_methods = HistoryBuffer.statistic_names()
+    if method not in known_methods:
+        message = (
+            f"{where}: no statistic is called {method!r}; known are {known_methods}."
+            f"{did_you_mean(method, known_methods)} One of your own is made known by "
+            "@HistoryBuffer.register_statistics, before the LogProcessor is made."
+        )
+        raise ConfigError(message)
     window = options.pop("window_size", None)
     known = ["epoch", "global"] if by_epoch else ["global"]
     number = isinstance(window, int) and not isinstance(window, bool) and window > 0

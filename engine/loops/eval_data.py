@@ -118,7 +118,7 @@ def _is_read_by_index(data: Any) -> bool:
     plain = isinstance(data, DataLoader) and type(data).__iter__ is DataLoader.__iter__
     if not plain or isinstance(data.dataset, IterableDataset | MapDataPipe):
         return False
-    if data_length(data) is None:
+    if not data_length(data):  # unknown, or a rank's that has nothing to evaluate
         return False
     sampler = data.batch_sampler or data.sampler
     return not any(

@@ -6,9 +6,10 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from engine.dataset import count_samples
+from engine.dist import sum_over_ranks
 from engine.errors import check_switch
 from engine.loops.base_loop import BaseLoop, turns_itself
-from engine.loops.eval_size import padded_size, samples_on_all_ranks
+from engine.loops.eval_size import padded_size
 from engine.optim import autocast
 from engine.registry import LOOPS
 
@@ -86,7 +87,7 @@ class _EvalLoop(BaseLoop):
         for index, batch in enumerate(self.dataloader):
             self.run_iter(index, batch)
             seen += count_samples(batch)
-        size = size or samples_on_all_ranks(seen)
+        size = size or sum_over_ranks([seen])[0]
         metrics: dict[str, Any] = dict(self.evaluator.evaluate(size))
         call(f"after_{mode}_epoch", metrics=metrics)
         call(f"after_{mode}")

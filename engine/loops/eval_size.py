@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from torch.utils.data import RandomSampler, SequentialSampler
 
 from engine.dataset import data_length
-from engine.dist import gather_on_all, get_dist_info
+from engine.dist import get_dist_info, get_world_size
 from engine.errors import DataError
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "padded_size",
     "refuse_empty",
     "samples_of",
-    "samples_on_all_ranks",
 ]
 
 _UNSHARED = (SequentialSampler, RandomSampler)  # each rank reads all of the data
@@ -33,7 +32,7 @@ def length_of(data: Any, epoch_length: int | None) -> int | None:
         DataError: There is none.
     """
     length = data_length(data)
-    if length == 0:
+    if length == 0 and get_world_size() == 1:  # other ranks may have some
         refuse_empty(data)
     if epoch_length is None:
         return length
@@ -93,12 +92,3 @@ def padded_size(data: Any, size: int | None) -> int | None:
     read = data_length(sampler)
     _, world = get_dist_info()
     return None if read is not None and read * world <= size else size
-
-
-def samples_on_all_ranks(mine: int) -> int:
-    """Samples that were evaluated, where the dataset does not tell.
-
-    Args:
-        mine: On this rank.
-    """
-    return sum(gather_on_all(mine))

@@ -8,35 +8,32 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from attrs import frozen
 from ignite.metrics import Metric
 from torch import nn
 
-from engine.checkpoint import is_sharded
 from engine.dataset import (
     SampleRandomness,
     check_sample_randomness,
     count_samples,
     signals_left,
 )
-from engine.dist import gather_on_all, get_world_size
+from engine.dist import get_world_size, sum_over_ranks
 from engine.errors import DataError, MetricError, StateError, a_type
 from engine.events import Priority
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
-from engine.loops.council import Rounds
-from engine.loops.driven import Driven, DrivenData, Leave
 from engine.loops.eval_data import EvalData
+from engine.loops.eval_driven import DrivenEvaluation
 from engine.loops.eval_size import (
     length_of,
     padded_size,
     refuse_empty,
     samples_of,
-    samples_on_all_ranks,
 )
+from engine.loops.evaluation_mode import evaluation_mode
 from engine.loops.inside import PART, Gathered, put_back, read_place, why_not
-from engine.loops.loop import EventEngine
 from engine.loops.rewind import Rewind
+from engine.loops.rounds import Rounds
 from engine.loops.stops import Halt, Stops
 from engine.state import (
     Exactness,
@@ -53,13 +50,15 @@ from engine.state import (
 if TYPE_CHECKING:
     from ignite.engine import State
 
-__all__ = ["EvalEngine", "evaluation_mode"]
+    from engine.loops.driven import DrivenData
+
+__all__ = ["EvalEngine"]
 
 _PHASES = {"val": Phase.VALIDATING, "test": Phase.TESTING}
 _STREAMS = {"val": Stream.VALIDATION, "test": Stream.TEST}
 
 
-class EvalEngine(Driven, EventEngine):
+class EvalEngine(DrivenEvaluation):
     """Evaluates on an Ignite engine, leaving training as it was.
 
     Gradients are off and the model is in evaluation mode; the random generators start
@@ -245,12 +244,10 @@ class EvalEngine(Driven, EventEngine):
     ) -> None:
         state = self.run_state
         length = length_of(data, epoch_length)
-        self._check_same_length(length)
         state.move(_PHASES[self.mode])
         self._done = self._samples = 0
         self.state.metrics = {}
-        several = get_world_size() > 1
-        self._rounds = Rounds(self.context.stops) if several else None
+        self._rounds = self._convene()
         if self.evaluator is not None:
             self.evaluator.reset()
         nested = outer is Phase.TRAINING
@@ -269,9 +266,18 @@ class EvalEngine(Driven, EventEngine):
             raise
         finally:
             self.context.outer_randomness = None
-        if self._done == 0 and drive is None:
+        if self._done == 0 and drive is None and self._rounds is None:
             refuse_empty(data)
         state.move(outer)
+
+    def _convene(self) -> Rounds | None:
+        """With several ranks: what lets them end together."""
+        if get_world_size() == 1:
+            return None
+        parameters = () if self.model is None else self.model.parameters()
+        # Not by their class: importing torch's takes as long as all of ours.
+        together = any(hasattr(one, "device_mesh") for one in parameters)
+        return Rounds(self.context.stops, together=together)
 
     def _open(self, data: Iterable[Any], length: int | None, *, goes_on: bool) -> None:
         """Get the data ready, and find out whether a validation was left in it."""
@@ -302,23 +308,6 @@ class EvalEngine(Driven, EventEngine):
         if self._data is not None:
             self._data.close()
 
-    def _check_same_length(self, length: int | None) -> None:
-        """Check that all ranks have as many batches, where they compute each together.
-
-        Raises:
-            DataError: They have not.
-        """
-        if self.model is None or not any(map(is_sharded, self.model.parameters())):
-            return
-        lengths = gather_on_all(length)
-        if len(set(lengths)) > 1:
-            message = (
-                f"{self.mode}: the ranks have {lengths} batches, and compute each one "
-                "together, because the model's parameters are cut over them: give all "
-                "as many, by round_up=True in the sampler"
-            )
-            raise DataError(message)
-
     def _turn_once(
         self,
         data: Iterable[Any],
@@ -335,70 +324,14 @@ class EvalEngine(Driven, EventEngine):
             seed_everything(
                 derive_seed(state.seed, state.iteration, _STREAMS[self.mode])
             )
-            Clock(state).set_evaluation(self, length)
+            # None for a rank without a batch: Ignite takes 0 for done, with its end.
+            Clock(state).set_evaluation(self, length or None)
             self.state.dataloader = data
             if drive is None:
                 self._turn()
             else:
                 self._let(drive, data, length)
-
-    def _let(
-        self, drive: Callable[[DrivenData], Any], data: Any, length: int | None
-    ) -> None:
-        """Let a loop of the user's drive this pass."""
-        assert self._data is not None
-        self.should_terminate = False
-        self.driving = True
-        try:
-            feed = _Whole(self._data, self.run_state.iteration)
-            metrics = drive(DrivenData(feed, data, ends=lambda: self._ends(length)))
-        except Leave:
-            metrics = None
-        finally:
-            self.driving = False
-        if isinstance(metrics, Mapping):
-            self.state.metrics = dict(metrics)
-
-    def _ends(self, length: int | None) -> bool:
-        return bool(self.should_terminate) or (
-            length is not None and self._done >= length
-        )
-
-    # -- driven by a loop of the user's ------------------------------------------
-
-    def _calls(self) -> Mapping[str, Callable[..., None]]:
-        mode = self.mode
-        return {
-            f"before_{mode}": partial(self._run_handlers, "STARTED"),
-            f"before_{mode}_epoch": partial(self._run_handlers, "EPOCH_STARTED"),
-            f"before_{mode}_iter": self._begin_iteration,
-            f"after_{mode}_iter": self._end_iteration,
-            f"after_{mode}_epoch": self._end_epoch,
-            f"after_{mode}": partial(self._run_handlers, "COMPLETED"),
-        }
-
-    def _begin_iteration(self, batch_idx: int = 0, data_batch: Any = None) -> None:
-        del batch_idx
-        if self.should_terminate:
-            raise Leave
-        self.state.batch, self.state.output = data_batch, None
-        self.state.iteration = self._done + 1
-        self._on_iteration_started()
-
-    def _end_iteration(
-        self, batch_idx: int = 0, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        del batch_idx
-        if data_batch is not None:
-            self.state.batch = data_batch
-        self.state.output = outputs
-        self._count_batch()
-
-    def _end_epoch(self, metrics: Mapping[str, Any] | None = None) -> None:
-        self._wait_for_ranks()
-        if metrics is not None:
-            self.state.metrics = dict(metrics)
-        self._run_handlers("EPOCH_COMPLETED", self.state.metrics)
+            self._wait_for_ranks()  # if it was ended before
 
     # -- between two batches -----------------------------------------------------
 
@@ -457,9 +390,10 @@ class EvalEngine(Driven, EventEngine):
     def _between_batches(self) -> None:
         """Stop here if that was asked for; inside training, save what is owed."""
         if self._rounds is not None:
-            if self._done == self.state.epoch_length or not self._rounds.after_batch(
-                interrupt=self._wants_interrupt
-            ):
+            leaves = self._rounds.after_batch()
+            if self._rounds.terminated:
+                self.should_terminate = self.should_terminate or True
+            if not leaves:
                 return
             if self._nested and self._rounds.interrupted:
                 self.context.trainer.council.interrupt()
@@ -476,7 +410,16 @@ class EvalEngine(Driven, EventEngine):
     def _wait_for_ranks(self) -> None:
         """All batches of this rank are done; the others may have some left."""
         if self._rounds is not None:
-            self._rounds.finish(interrupt=self._wants_interrupt)
+            self._rounds.finish(
+                interrupt=self._wants_interrupt,
+                terminate=bool(self.should_terminate),
+                keep_up=self._keep_up,
+            )
+
+    def _keep_up(self) -> None:
+        """Evaluate the last batch again, for nobody: another rank's needs this one."""
+        with fence():
+            self._process_function(self, self.state.batch)
 
     # -- events ------------------------------------------------------------------
 
@@ -503,6 +446,12 @@ class EvalEngine(Driven, EventEngine):
         raise DataError(message)
 
     def _on_iteration_started(self) -> None:
+        if self._rounds is not None:
+            self._rounds.before_batch(
+                last=self._done + 1 == self.state.epoch_length,
+                interrupt=self._wants_interrupt,
+                terminate=bool(self.should_terminate),
+            )
         self._run_handlers("ITERATION_STARTED", self._done, self.state.batch)
 
     def _on_iteration_completed(self) -> None:
@@ -525,47 +474,22 @@ class EvalEngine(Driven, EventEngine):
         return f"after {self._done} batches of a {self.mode}"
 
     def _on_epoch_completed(self) -> None:
-        if self._done == 0:
+        done = self._done
+        if self._rounds is not None:
+            self._wait_for_ranks()
+            if self._rounds.terminated:  # by a handler of another rank
+                return
+            done, self._samples = sum_over_ranks([self._done, self._samples])
+        if done == 0:
             refuse_empty(self.state.dataloader)
-        self._wait_for_ranks()
         if self.evaluator is not None:
             self.state.metrics.update(self.evaluator.evaluate(self._size()))
         self._run_handlers("EPOCH_COMPLETED", self.state.metrics)
 
     def _size(self) -> int:
-        """Samples that were evaluated; padded ones left out."""
+        """Samples that were evaluated, by all ranks; padded ones left out."""
         size = self._dataset_size()
-        return samples_on_all_ranks(self._samples) if size is None else size
+        return self._samples if size is None else size
 
     def _dataset_size(self) -> int | None:
         return samples_of(self.state.dataloader, self.state.epoch_length)
-
-
-@frozen
-class _Whole:
-    """An evaluation's data from its start, for who iterates it himself."""
-
-    data: EvalData
-    number: int
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.data.begin(self.number)[0]
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module | None) -> Iterator[list[nn.Module]]:
-    """Put a model into evaluation mode, and each of its modules back afterwards.
-
-    Yields:
-        The modules that were training.
-    """
-    if model is None:
-        yield []
-        return
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield training
-    finally:
-        for module in training:
-            module.training = True

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, did_you_mean
 from engine.loops.custom_log import read_custom_cfg
 from engine.registry import LOG_PROCESSORS
 
@@ -67,7 +67,8 @@ class LogProcessor:
         self.log_with_hierarchy = log_with_hierarchy
         self.mean_pattern = re.compile(mean_pattern)
         self.custom_cfg = read_custom_cfg(custom_cfg, by_epoch=by_epoch)
-        self._smoothed: dict[str, bool] = {}
+        self._smoothed = _Matches(self.mean_pattern)
+        self._wondered: set[str] = set()
 
     def get_log_after_iter(
         self, runner: RunContext, batch_idx: int, mode: str
@@ -84,14 +85,16 @@ class LogProcessor:
             epochs, ``epoch``; and the line.
         """
         values = self._collect(runner, mode, self.window_size)
-        self._add_custom(values, runner, mode, batch_idx)
+        if self.custom_cfg:
+            self._add_custom(values, runner, mode, batch_idx)
         # Always in this order, whichever hook recorded first.
         times = {key: values.pop(key) for key in _TIMES if key in values}
         values = times | values
         head = self._head(runner, batch_idx + 1, mode)
         eta = self._eta(runner, batch_idx, mode, values)
         line = self._line(head, values, eta)
-        values = self._tag(values, mode)
+        if self.log_with_hierarchy:
+            values = self._tag(values, mode)
         if mode == "train":
             if self.by_epoch:
                 values["epoch"] = runner.epoch + 1
@@ -139,14 +142,16 @@ class LogProcessor:
         self, runner: RunContext, mode: str, window: int | None
     ) -> dict[str, float]:
         """Scalars of a mode by name: smoothed over ``window``, or the newest."""
-        runner.message_hub.settle()
+        hub = runner.message_hub
+        hub.settle()
         prefix = f"{mode}/"
+        cut, smoothed = len(prefix), self._smoothed
         values = {}
-        for key, history in runner.message_hub.log_scalars.items():
+        for key, history in hub.log_scalars.items():
             if not key.startswith(prefix) or not len(history):
                 continue
-            name = key[len(prefix) :]
-            if window is not None and self._is_smoothed(name):
+            name = key[cut:]
+            if window is not None and smoothed[name]:
                 values[name] = history.mean(window)
             else:
                 values[name] = history.current()
@@ -160,6 +165,7 @@ class LogProcessor:
         for one in self.custom_cfg:
             history = scalars.get(f"{mode}/{one.source}")
             if history is None or not len(history):
+                self._wonder(one.source, mode, runner)
                 continue
             try:
                 values[one.name] = one.of(
@@ -171,6 +177,23 @@ class LogProcessor:
             except Exception as error:
                 error.add_note(f"in LogProcessor: custom_cfg, for {one.name!r}")
                 raise
+
+    def _wonder(self, source: str, mode: str, runner: RunContext) -> None:
+        """Warn once of a source that is not there, but is nearly written like one."""
+        if mode != "train" or source in self._wondered:
+            return
+        self._wondered.add(source)
+        prefix = f"{mode}/"
+        scalars = runner.message_hub.log_scalars
+        known = [key[len(prefix) :] for key in scalars if key.startswith(prefix)]
+        near = did_you_mean(source, known)
+        if near:
+            runner.logger.warning(
+                "no_such_scalar",
+                line=f"LogProcessor: custom_cfg: nothing called {source!r} is logged "
+                f"yet.{near}",
+                source=source,
+            )
 
     def _no_scalars(self, runner: RunContext, mode: str) -> dict[str, Any]:
         """Facts of a mode by name: metrics that are no numbers."""
@@ -186,12 +209,6 @@ class LogProcessor:
         if not self.log_with_hierarchy:
             return values
         return {f"{mode}/{name}": value for name, value in values.items()}
-
-    def _is_smoothed(self, name: str) -> bool:
-        known = self._smoothed.get(name)
-        if known is None:
-            known = self._smoothed[name] = self.mean_pattern.match(name) is not None
-        return known
 
     def _eta(
         self, runner: RunContext, batch_idx: int, mode: str, values: dict[str, float]
@@ -243,7 +260,31 @@ class LogProcessor:
         return "  ".join(parts + others)
 
 
+class _Matches(dict[str, bool]):
+    """Whether a pattern matches a name; each name is tried once.
+
+    Args:
+        pattern: The pattern.
+    """
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        super().__init__()
+        self._pattern = pattern
+
+    def __missing__(self, name: str) -> bool:
+        self[name] = found = self._pattern.match(name) is not None
+        return found
+
+
 def _brief(value: Any) -> str:
-    """A value in a line: its text, or its kind where that is long."""
+    """A value in a line: its text, or its kind where that is long.
+
+    >>> import torch
+    >>> _brief(3), _brief(torch.eye(2))
+    ('3', 'Tensor(2, 2)')
+    """
     text = str(value)
-    return text if len(text) <= _LONG and "\n" not in text else type(value).__name__
+    if len(text) <= _LONG and "\n" not in text:
+        return text
+    shape = getattr(value, "shape", None)
+    return f"{type(value).__name__}{'' if shape is None else tuple(shape)}"

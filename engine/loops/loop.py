@@ -54,6 +54,7 @@ class EventEngine(InnerLoop):
     ) -> None:
         super().__init__(step)
         self.logger = _SILENT
+        self._drew_seed = state is None
         self.run_state = RunState(seed=draw_seed()) if state is None else state
         self.bus = Bus(self, self._place)
         self.context: Any = None

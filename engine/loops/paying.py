@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from engine.dist import get_world_size
-from engine.errors import MetricError
+from engine.dist import gather_on_all, get_world_size
+from engine.errors import MetricError, StateError
 from engine.loops.council import Council
 from engine.loops.dues import pay
 from engine.loops.feed import Feed
@@ -135,8 +135,28 @@ class PayingEngine(SavedEngine):
             self._council = None
             return
         self._buckets.watch()
+        if not self.run_state.started:
+            self._agree_on_seed()
         if self._council is None:
             self._council = Council(self._requests, self.context.stops, self.run_state)
+
+    def _agree_on_seed(self) -> None:
+        """Take rank 0's seed, if each rank has drawn its own.
+
+        Raises:
+            StateError: Seeds that were given differ.
+        """
+        told = gather_on_all((self.run_state.seed, self._drew_seed))
+        seeds = [seed for seed, _ in told]
+        if len(set(seeds)) == 1:
+            return
+        if not all(drawn for _, drawn in told):
+            message = (
+                f"the ranks have the seeds {seeds}, by rank, so they would read other "
+                "samples than their shares: give the same RunState(seed=...) on all"
+            )
+            raise StateError(message)
+        self.run_state.take_seed(seeds[0])
 
     def _agree(self) -> None:
         if self._council is not None:

@@ -32,7 +32,7 @@ class TimeSpent:
     validation: float = 0.0
     saving: float = 0.0
     mark: float = field(factory=perf_counter)
-    _began: float = field(factory=perf_counter)
+    _began: float | None = None
     _iteration: int = 0
     _samples: int = 0
 
@@ -50,17 +50,17 @@ class TimeSpent:
         """The parts, all of it (``training``), and the work that was done in it.
 
         Args:
-            progress: Where the run is.
+            progress: Where the run is. What a process finds done when it fails before
+                it trains is none of its work.
         """
-        parts = {
-            "data": self.data,
-            "step": self.step,
-            "validation": self.validation,
-            "saving": self.saving,
-            "training": perf_counter() - self._began,
-        }
+        begun = self._began is not None
+        gone = 0.0 if self._began is None else perf_counter() - self._began
         return {
-            **{name: round(seconds, 6) for name, seconds in parts.items()},
-            "iterations": progress.iteration - self._iteration,
-            "samples": progress.samples - self._samples,
+            "data": round(self.data, 6),
+            "step": round(self.step, 6),
+            "validation": round(self.validation, 6),
+            "saving": round(self.saving, 6),
+            "training": round(gone, 6),
+            "iterations": begun * (progress.iteration - self._iteration),
+            "samples": begun * (progress.samples - self._samples),
         }

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
 if TYPE_CHECKING:
-    import torch
     from torch.nn import Module
 
 __all__ = ["device_of", "to_device"]
@@ -24,7 +25,13 @@ def device_of(module: Module) -> torch.device | None:
     found = _first(module, "_parameters")
     if found is None:
         found = _first(module, "_buffers")
-    return None if found is None else found.device
+    if found is None or type(found) is Parameter:
+        return None if found is None else found.device
+    # Kept in the host's memory, one that is cut over ranks is gathered elsewhere.
+    mesh = getattr(found, "device_mesh", None)
+    if mesh is None or mesh.device_type == found.device.type:
+        return found.device
+    return torch.device(mesh.device_type, torch.accelerator.current_device_index())
 
 
 def _first(module: Module, kind: str) -> Tensor | None:

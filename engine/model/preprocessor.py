@@ -123,8 +123,9 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
             )
             raise ConfigError(msg)
         for name, values in (("mean", mean), ("std", std)):
-            per_channel = None if values is None else torch.tensor(values)
-            shaped = None if per_channel is None else per_channel.view(-1, 1, 1)
+            shaped = None
+            if values is not None:  # kept in a model that is built without memory
+                shaped = torch.tensor(values, device="cpu").view(-1, 1, 1)
             # Not saved: they are settings, and a file of weights has none.
             self.register_buffer(name, shaped, persistent=False)
         self._channel_conversion = rgb_to_bgr or bgr_to_rgb

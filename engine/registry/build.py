@@ -152,7 +152,8 @@ def build_scheduler_from_cfg(
     if length is None:
         message = (
             f"{kind}: convert_to_iter_based=True needs epoch_length, the number of "
-            "iterations in an epoch. Pass it to build, or give the schedule in "
+            "iterations in an epoch, and a run bounded by iterations does not tell it. "
+            "Give epoch_length=... in the schedule's spec, or give the schedule in "
             "iterations (by_epoch=False)."
         )
         raise ConfigError(message)

@@ -40,9 +40,9 @@ def find_checkpoints(
     # The run's own id is that of its newest file; others' in the folder are not its.
     manifests = {path: _manifest(path) for path in paths.values()}
     mine = {
-        found.run_id
-        for path, found in manifests.items()
-        if found is not None and path.name in logged
+        one.run_id
+        for path, one in manifests.items()
+        if one is not None and path.name in logged
     }
     files = []
     for path, manifest in manifests.items():
@@ -55,8 +55,12 @@ def find_checkpoints(
         if manifest is not None and mine and manifest.run_id not in mine:
             roles.append("another run's")
         good, reason = _verdict(path) if look else (None, "")
+        try:
+            found = path.stat()
+        except FileNotFoundError:  # a run that is going on has dropped it just now
+            continue
         inside = path.is_relative_to(work_dir)
-        modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).astimezone()
+        modified = datetime.fromtimestamp(found.st_mtime, UTC).astimezone()
         files.append(
             CheckpointFile(
                 name=str(path.relative_to(work_dir) if inside else path),

@@ -9,6 +9,7 @@ from attrs import evolve
 
 from engine.report.numbers import plural
 from engine.report.run import Event
+from engine.units import size_text
 
 __all__ = ["collapse", "describe"]
 
@@ -37,6 +38,8 @@ def describe(record: Mapping[str, Any]) -> Event:
     ...     {"event": "resumed", "path": "a/iter_4.pth", "epoch": 1, "iter": 4}
     ... ).text
     'resumed from iter_4.pth: 1 epoch and 4 iterations in all are done'
+    >>> describe({"event": "message", "text": "by print_log"}).text
+    'by print_log'
     >>> describe(
     ...     {"event": "backend_failed", "backend": "WandB", "level": "warning"}
     ... ).text
@@ -141,6 +144,21 @@ def _reason(record: Mapping[str, Any]) -> str:
     return f"{name}: {record['reason']}"
 
 
+def _setting(record: Mapping[str, Any]) -> str:
+    return f"resume: {record['path']} {record['change']}"
+
+
+def _message(record: Mapping[str, Any]) -> str:
+    return str(record["text"])
+
+
+def _room(record: Mapping[str, Any]) -> str:
+    needed = size_text(record["size_bytes"])
+    free = size_text(record["free_bytes"])
+    files = plural(record["files"], "checkpoint")
+    return f"{record['path']}: {files} of {needed} to come, {free} are free"
+
+
 def _remark(record: Mapping[str, Any]) -> str:
     return f"resume: {record['part']} is {record['level_']}: {record['reason']}"
 
@@ -154,4 +172,7 @@ _WORDS = {
     "resume_remark": _remark,
     "checkpoint_passed_over": _reason,
     "config_not_written": _reason,
+    "disk_room": _room,
+    "message": _message,
+    "setting_changed": _setting,
 }

@@ -75,15 +75,15 @@ def read_run(work_dir: Path, *, name: str = "", verify: bool = True) -> Run:
 
 def _read_folder(work_dir: Path, folder: Path, story: Story, notes: list[Note]) -> bool:
     """Let a folder's files go on with the story; whether they tell of training."""
-    trained = False
-    logs = sorted(folder.glob("*.log.jsonl"))
-    for path in logs:
+    trained = has_log = False
+    for path in sorted(folder.glob("*.log.jsonl")):
         records, found = read_lines(_text(path, notes), str(path.relative_to(work_dir)))
         notes += found
+        has_log = has_log or bool(records)
         trained = story.take_log(records) or trained
     metrics = folder / "vis_data" / "scalars.json"
     # What a process that only evaluated wrote there, its log tells.
-    if metrics.is_file() and (trained or not logs):
+    if metrics.is_file() and (trained or not has_log):
         records, found = read_lines(
             _text(metrics, notes), str(metrics.relative_to(work_dir))
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["number", "plural", "share", "size", "span"]
+__all__ = ["number", "plural", "share", "span"]
 
 _SMALL, _LARGE = 1e-3, 1e6
-_KIB = 1024
 _MINUTE, _HOUR = 60, 3600
 
 
@@ -64,19 +63,6 @@ def share(part: float, whole: float) -> str:
         return "0 %"
     percent = 100 * part / whole
     return "< 1 %" if percent < 1 else f"{percent:.0f} %"
-
-
-def size(count: float) -> str:
-    """A file's length.
-
-    >>> size(100), size(226816)
-    ('100 B', '221.5 KiB')
-    """
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < _KIB:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= _KIB
-    return f"{count:.1f} TiB"
 
 
 def plural(count: int, what: str) -> str:

@@ -109,7 +109,7 @@
       this.svg = shape("svg", { role: "img", tabindex: "0" });
       this.tip = element("div", { class: "tip", role: "status", hidden: "" });
       this.sub = element("span", { class: "sub" });
-      const caption = element("figcaption", {}, element("span", {}, panel.name), this.sub);
+      const caption = element("figcaption", {}, element("span", {}, panel.title), this.sub);
       const details = element("details", {}, element("summary", {}, "values"));
       details.addEventListener("toggle", () => this.fillTable(details), { once: true });
       this.figure = element("figure", { "data-name": panel.name, "data-kind": panel.kind });
@@ -175,7 +175,7 @@
       let [low, high] = extent(lines.flatMap((line) => line.y));
       this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
       if (!width || low === Infinity) {
-        if (width) this.svg.append(shape("text", { x: 8, y: 24 }, "nothing to show"));
+        if (width) this.svg.append(shape("text", { x: 8, y: 24 }, lines.length ? "no finite value" : "nothing to show"));
         this.scale = null;
         return;
       }
@@ -221,8 +221,8 @@
       line.y.forEach((value, index) => {
         if (value === null) {
           const at = x(line.x[index]);
-          const mark = shape("path", { class: "gone", d: `M${at - 4} ${box.bottom}h8l-4 -7z` });
-          mark.style.fill = "var(--bad)";
+          const mark = shape("path", { class: `gone ${own}`, d: `M${at - 4} ${box.bottom}h8l-4 -7z` });
+          mark.style.fill = several ? "currentColor" : "var(--bad)";
           mark.append(shape("title", {}, `not finite at iteration ${line.x[index]}`));
           this.svg.append(mark);
         } else if (all || lone(index)) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -27,12 +28,14 @@ from engine.report.summary import (
     throughput,
     warnings,
 )
+from engine.units import size_text
 from engine.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.report.run import Run, Spent
+    from engine.report.summary import Score
 
 __all__ = ["render", "write_page"]
 
@@ -110,7 +113,7 @@ def _template() -> Any:
         plural=numbers.plural,
         seconds_between=seconds_between,
         share=numbers.share,
-        size=numbers.size,
+        size=size_text,
         span=numbers.span,
         spent_parts=spent_parts,
         status=status,
@@ -164,11 +167,13 @@ class Cell:
         text: As it is shown.
         is_best: Whether it is the best of its kind.
         title: More digits.
+        is_bad: Whether something is wrong with it.
     """
 
     text: str
     is_best: bool = False
     title: str = ""
+    is_bad: bool = False
 
 
 @frozen
@@ -205,37 +210,62 @@ def validation_table(run: Run) -> Table:
     return Table(columns, rows)
 
 
+Column = tuple[str, Sequence[Cell]]
+
+
 def compare(runs: Sequence[Run]) -> Table:
-    """The best score of each run in each metric, the best of all marked."""
+    """The best score of each run in each metric, the best of all marked; the last loss.
+
+    Metrics of which nobody can tell the best come last.
+    """
     told = [{one.name: one for one in scores(run)} for run in runs]
     names = list(dict.fromkeys(name for one in told for name in one))
-    rows: list[list[Cell]] = [[] for _ in runs]
+    best, others = list[Column](), list[Column]()
     for name in names:
-        rules = {one[name].rule for one in told if name in one}
-        rule = rules.pop() if len(rules) == 1 else None
-        values = []
-        for one in told:
-            score = one.get(name)
-            shown = None if score is None else score.best
-            values.append(score.last if shown is None and score else shown)
-        known = [float("nan") if value is None else value for value in values]
-        index = best_index(known, rule)
-        for place, (row, value) in enumerate(zip(rows, values, strict=True)):
-            score = told[place].get(name)
-            where = ""
-            if score is not None and score.step is not None:
-                where = f" ({step_unit(runs[place])} {score.step})"
-            shown_text = numbers.number(value, name)
-            row.append(Cell(f"{shown_text}{where}", place == index, repr(value)))
-    columns = []
+        is_known = any(name in one and one[name].best is not None for one in told)
+        column = _scores_column(runs, [one.get(name) for one in told])
+        if is_known:
+            best.append((f"best {name}", column))
+        else:
+            others.append((f"last {name}", column))
+    columns = [*best, *_loss_column(runs), *others]
+    rows = [[cells[index] for _, cells in columns] for index in range(len(runs))]
+    return Table([name for name, _ in columns], rows)
+
+
+def _scores_column(runs: Sequence[Run], told: Sequence[Score | None]) -> Sequence[Cell]:
+    """A metric of each run."""
+    known = [one for one in told if one is not None]
+    rules = {one.rule for one in known}
+    values = [math.nan if one is None else _value(one) for one in told]
+    index = best_index(values, rules.pop() if len(rules) == 1 else None)
+    cells = []
+    for place, (run, score) in enumerate(zip(runs, told, strict=True)):
+        value = None if score is None else _value(score)
+        text = numbers.number(value, "" if score is None else score.name)
+        if score is not None and score.step is not None:
+            text += f" ({step_unit(run)} {score.step})"
+        cells.append(Cell(text, place == index, repr(value)))
+    return cells
+
+
+def _value(score: Score) -> float:
+    return score.last if score.best is None else score.best
+
+
+def _loss_column(runs: Sequence[Run]) -> Sequence[Column]:
+    """The last loss of each run, if it is the same loss."""
     losses = [main_loss(run) for run in runs]
-    for name in names:
-        best = any(name in one and one[name].best is not None for one in told)
-        columns.append(f"{'best' if best else 'last'} {name}")
     shared = {one.name for one in losses if one is not None}
-    if len(shared) == 1:
-        columns.append(f"last {shared.pop()}")
-        for row, loss in zip(rows, losses, strict=True):
-            value = None if loss is None else loss.values[-1]
-            row.append(Cell(numbers.number(value), title=repr(value)))
-    return Table(columns, rows)
+    if len(shared) != 1:
+        return []
+    values = [None if one is None else one.values[-1] for one in losses]
+    cells = [
+        Cell(
+            numbers.number(value),
+            title=repr(value),
+            is_bad=value is not None and not math.isfinite(value),
+        )
+        for value in values
+    ]
+    return [(f"last {shared.pop()}", cells)]

@@ -17,6 +17,7 @@ __all__ = ["Line", "Panel", "panels", "thin"]
 Kind = Literal["loss", "metric", "rate", "speed", "other"]
 
 _ORDER: Mapping[str, int] = {"loss": 0, "metric": 1, "rate": 2, "other": 3, "speed": 4}
+_UNITS: Mapping[str, str] = {"data_time": "s"}
 MOST_POINTS = 2000
 """Points of a curve that a page holds: more than its pixels."""
 
@@ -58,6 +59,12 @@ class Panel:
     name: str
     kind: Kind
     lines: Sequence[Line]
+
+    @property
+    def title(self) -> str:
+        """The name, with the unit of what the engine itself measures."""
+        unit = _UNITS.get(self.name)
+        return self.name if unit is None else f"{self.name} ({unit})"
 
     @property
     def suits_log(self) -> bool:
@@ -198,6 +205,7 @@ def as_json(panel: Panel) -> dict[str, Any]:
     """A panel as the page's script takes it: numbers that are not finite are null."""
     return {
         "name": panel.name,
+        "title": panel.title,
         "kind": panel.kind,
         "log": panel.suits_log,
         "lines": [

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
     from engine.report.run import Run
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_panel"]
 
 # As in page.css.
 _COLOURS = (
     *("#22589c", "#c2570c", "#2b7d46", "#7b4aa6"),
     *("#b3261e", "#0b7d8c", "#8a6a00", "#ad3a77"),
 )
+_GONE = "#b3261e"
 _PARTS = {
     "step": "#22589c",
     "data": "#c2570c",
@@ -60,7 +61,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
     figure.suptitle(_title(runs), fontsize=11, x=0.01, ha="left", linespacing=1.6)
     for index, panel in enumerate(shown):
         axes = figure.add_subplot(grid[index // _COLUMNS, index % _COLUMNS])
-        _draw_panel(axes, panel, runs)
+        draw_panel(axes, panel, runs)
     if timed:
         _draw_times(figure.add_subplot(grid[rows, :]), timed)
     if len(runs) > 1:
@@ -88,7 +89,14 @@ def _colour(index: int) -> str:
     return _COLOURS[index % len(_COLOURS)]
 
 
-def _draw_panel(axes: Any, panel: Panel, runs: Sequence[Run]) -> None:
+def draw_panel(axes: Any, panel: Panel, runs: Sequence[Run]) -> None:
+    """Draw a panel's curves.
+
+    Args:
+        axes: Matplotlib's.
+        panel: It.
+        runs: Those whose curves are in it.
+    """
     modes = {line.mode for line in panel.lines}
     for line in panel.lines:
         of_run = len(runs) > 1
@@ -105,12 +113,14 @@ def _draw_panel(axes: Any, panel: Panel, runs: Sequence[Run]) -> None:
         )
         if line.best is not None:
             _mark_best(axes, line, colour)
+        _mark_gone(axes, line, colour if of_run else _GONE)
     axes.set_title(_heading(panel, runs), fontsize=10, loc="left")
     if panel.kind == "loss" and panel.suits_log:
         axes.set_yscale("log")
     if len(modes) > 1 and len(runs) == 1:
         axes.legend(frameon=False, fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    axes.set_xlabel("iteration", fontsize=8, labelpad=1)
     axes.tick_params(labelsize=8, which="both")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
@@ -119,7 +129,7 @@ def _draw_panel(axes: Any, panel: Panel, runs: Sequence[Run]) -> None:
 def _heading(panel: Panel, runs: Sequence[Run]) -> str:
     best = [one for one in panel.lines if one.best is not None]
     if len(runs) > 1 or not best:
-        return panel.name
+        return panel.title
     line = best[0]
     value = number(line.values[line.best or 0], panel.name)
     return f"{panel.name}: best {value} at {line.places[line.best or 0]:,}"
@@ -128,6 +138,18 @@ def _heading(panel: Panel, runs: Sequence[Run]) -> str:
 def _mark_best(axes: Any, line: Line, colour: str) -> None:
     place, value = line.places[line.best or 0], line.values[line.best or 0]
     axes.plot([place], [value], "o", mfc="none", mec=colour, ms=8)
+
+
+def _mark_gone(axes: Any, line: Line, colour: str) -> None:
+    """A triangle on the axis where a value was not finite."""
+    gone = [
+        place
+        for place, value in zip(line.places, line.values, strict=True)
+        if not math.isfinite(value)
+    ]
+    if gone:
+        where = axes.get_xaxis_transform()  # iterations, and parts of the axes' height
+        axes.plot(gone, [0.03] * len(gone), "^", color=colour, ms=4, transform=where)
 
 
 def _draw_times(axes: Any, runs: Sequence[Run]) -> None:

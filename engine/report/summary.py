@@ -87,12 +87,28 @@ def status(run: Run) -> Status:
     if last.outcome == "stopped":
         return Status("stopped early", "warn", f"Stopped after {place}: {last.reason}.")
     if last.outcome == "finished" or _is_done(run):
-        return Status("finished", "good", f"Finished: {place}.")
+        lost = _lost_loss(run)
+        tone = "warn" if lost else "good"
+        return Status("finished", tone, f"Finished: {place}.{lost}")
     text = (
         f"No end is recorded: it is still running, or was killed. The log's last line, "
         f"of {clock(last.ended)}, is after {place}."
     )
     return Status("no end recorded", "warn", text)
+
+
+def _lost_loss(run: Run) -> str:
+    """What to say of a loss that is no number any more; nothing of one that is."""
+    loss = main_loss(run)
+    if loss is None or math.isfinite(loss.values[-1]):
+        return ""
+    known = [
+        place
+        for place, value in zip(loss.places, loss.values, strict=True)
+        if math.isfinite(value)
+    ]
+    since = f"after iteration {known[-1]:,}" if known else "from the first line on"
+    return f" Its {loss.name} is not finite {since}."
 
 
 def clock(time: str) -> str:

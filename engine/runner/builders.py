@@ -153,7 +153,8 @@ class RunnerBuilders(RunnerFacts):
 
     def build_visualizer(self, visualizer: Any = None) -> Any:
         """The visualizer; by default it writes into the log folder."""
-        return build_visualizer(visualizer, save_dir=self._log_dir)
+        name = self.experiment_name
+        return build_visualizer(visualizer, save_dir=self._log_dir, name=name)
 
     def build_strategy(self, strategy: Any) -> Strategy:
         """How the model lies on ranks."""

@@ -16,7 +16,13 @@ from engine.dist.launch import check_timeout
 from engine.errors import ConfigError, check_switch, did_you_mean
 from engine.version import __version__
 
-__all__ = ["check_env_cfg", "describe_environment", "set_up", "versions"]
+__all__ = [
+    "ON_CONSOLE",
+    "check_env_cfg",
+    "describe_environment",
+    "set_up",
+    "versions",
+]
 
 _PACKAGES = ("torch", "pytorch-ignite", "numpy", "attrs", "structlog")
 _THREAD_CAPS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -127,6 +133,10 @@ def _raise_open_files(wanted: int) -> None:
     target = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < target:
         resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+
+
+ON_CONSOLE = ("engine", "python", "torch", "pytorch-ignite", "threads", "devices")
+"""Of the environment's facts those that people look for; the log's file has all."""
 
 
 def versions() -> dict[str, str]:

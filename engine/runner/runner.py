@@ -29,9 +29,9 @@ from engine.checkpoint import (
     check,
     find_latest_checkpoint,
     join,
-    load_checkpoint,
     place,
 )
+from engine.checkpoint.weights import find_weights, put_weights, read_for
 from engine.config import at, located
 from engine.dataset import check_sample_randomness
 from engine.dist import is_main_process, on_main
@@ -48,7 +48,7 @@ from engine.runner.arguments import as_config, pick_arguments, read_config
 from engine.runner.builders import RunnerBuilders
 from engine.runner.changes import Effect, changes, flatten
 from engine.runner.ends import telling_the_end
-from engine.runner.environment import describe_environment, versions
+from engine.runner.environment import ON_CONSOLE, describe_environment, versions
 from engine.runner.folders import as_path, log_folder, make_folder
 from engine.state import (
     DueKind,
@@ -433,8 +433,9 @@ class Runner(RunnerBuilders):
     def _log_hooks(self) -> None:
         self.logger.info(
             "hooks",
-            line=f"Hooks by event, in order:\n{self.get_hooks_info()}",
+            line=f"Hooks, in order: {self.hook_set.in_order()}",
             order=self.trainer.bus.order(),
+            by_event=self.get_hooks_info(),
         )
 
     def _log_start(self) -> None:
@@ -597,20 +598,35 @@ class Runner(RunnerBuilders):
         strict: bool = False,
         revise_keys: Sequence[tuple[str, str]] = ((r"^module\.", ""),),
     ) -> dict[str, Any]:
-        """Load weights alone; see ``engine.checkpoint.load_checkpoint``."""
-        checkpoint = load_checkpoint(
-            unwrap(self.model),
-            filename,
-            map_location,
-            strict,
-            self.logger,
-            revise_keys,
+        """Load weights alone; see ``engine.checkpoint.load_checkpoint``.
+
+        Hooks may change them before (``after_load_checkpoint``). What a hook claims is
+        the memory of the run that was saved, and is not shown to it.
+        """
+        where = os.fspath(filename)
+        model = unwrap(self.model)
+        checkpoint = read_for(model, filename, map_location)
+        weights = find_weights(checkpoint, where)  # a bare state_dict is one too
+        shown = {
+            key: value
+            for key, value in (checkpoint if "state_dict" in checkpoint else {}).items()
+            if not self.hook_set.claims(key)
+        }
+        shown["state_dict"] = weights
+        self.call_hook("after_load_checkpoint", checkpoint=shown)
+        put_weights(
+            model,
+            shown,
+            where,
+            strict=strict,
+            logger=self.logger,
+            revise_keys=revise_keys,
         )
         self._has_weights = True
         self.logger.info(
             "weights_loaded", line=f"Loaded weights from {filename}", path=str(filename)
         )
-        return checkpoint
+        return dict(checkpoint)
 
     def resume(
         self,
@@ -704,7 +720,7 @@ class Runner(RunnerBuilders):
         if self._load_from is not None:
             self.load_checkpoint(self._load_from)
         elif self._resume:
-            found = Store(self.work_dir).newest_good()
+            found = Store(self.work_dir).newest_good(layout=self.strategy.layout)
             if found is not None:
                 self.load_checkpoint(found[0])
         self._has_weights = True
@@ -778,6 +794,7 @@ class Runner(RunnerBuilders):
                     line=f"Resume: {change.path} {change.describe()}",
                     path=change.path,
                     effect=change.effect.value,
+                    change=change.describe(),
                 )
         mine = self._meta()["dataset_meta"]
         saved = meta.get("dataset_meta", mine)
@@ -793,7 +810,7 @@ class Runner(RunnerBuilders):
         self.logger.info(
             "environment",
             line="Environment: "
-            + ", ".join(f"{name} {value}" for name, value in facts.items()),
+            + ", ".join(f"{name} {facts[name]}" for name in ON_CONSOLE),
             **facts,
         )
 

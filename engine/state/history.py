@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 import warnings
 from collections import deque
-from itertools import islice
+from functools import reduce
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -63,8 +65,11 @@ class HistoryBuffer:
             raise ValueError(message)
         self._values: deque[float] = deque(maxlen=max_length)
         self._counts: deque[float] = deque(maxlen=max_length)
-        self._pending: list[tuple[float | Tensor, float]] = []
+        self._pending: list[float | Tensor] = []
+        self._pending_counts: list[float] | None = None  # of those; None: each is 1
         self._folded: list[tuple[Tensor, list[float]]] = []  # before those, on a device
+        self.on_device = False
+        """Whether something that was added lies on a device, unread."""
         self._length = 0
         self._sum = 0.0
         self._count = 0.0
@@ -85,26 +90,40 @@ class HistoryBuffer:
         # many values at a time.
         if type(log_val) is not float:
             if isinstance(log_val, Tensor):
-                # A copy: graphs captured on a device write their outputs in place.
-                on_host = log_val.is_cpu
-                log_val = log_val.item() if on_host else log_val.detach().clone()
+                if log_val.is_cpu:
+                    log_val = log_val.item()
+                else:
+                    # A copy: graphs captured on a device write their outputs in place.
+                    log_val = log_val.detach().clone()
+                    self.on_device = True
             elif type(log_val) is not int:  # NumPy's, which no checkpoint holds
                 log_val = np.asarray(log_val).item()
-        self._pending.append((log_val, count))
+        self._pending.append(log_val)
+        if count != 1 or self._pending_counts is not None:
+            self._note_count(count)
         if len(self._pending) >= _PENDING_LIMIT:
             self._make_room()
 
+    def _note_count(self, count: float) -> None:
+        """Note the count of the newest value, once not all of them are 1."""
+        if self._pending_counts is None:
+            self._pending_counts = [1] * (len(self._pending) - 1)
+        self._pending_counts.append(count)
+
     def _make_room(self) -> None:
         """Take in what waits; what lies on a device is put together there, unread."""
-        tensors = [value for value, _ in self._pending if isinstance(value, Tensor)]
+        if not self.on_device:
+            self.settle()
+            return
+        tensors = [value for value in self._pending if isinstance(value, Tensor)]
         alike = len({(one.dtype, one.device) for one in tensors}) == 1
         whole = len(tensors) == len(self._pending)
         if not alike or not whole or len(self._folded) >= _FOLDED_LIMIT:
-            self._settle()
+            self.settle()
             return
-        counts = [count for _, count in self._pending]
+        counts = self._pending_counts or [1] * len(tensors)
         self._folded.append((torch.stack([one.reshape(()) for one in tensors]), counts))
-        self._pending = []
+        self._pending, self._pending_counts = [], None
 
     def waiting(self) -> list[Tensor]:
         """What was added and lies on a device, unread: tensors of any shape, in order.
@@ -112,7 +131,7 @@ class HistoryBuffer:
         For :func:`settle`, which reads those of many histories together.
         """
         folded = [chunk for chunk, _ in self._folded]
-        return [*folded, *(one for one, _ in self._pending if isinstance(one, Tensor))]
+        return [*folded, *(one for one in self._pending if isinstance(one, Tensor))]
 
     def settle(self, fetched: Iterator[float] | None = None) -> None:
         """Take in what was added.
@@ -123,52 +142,55 @@ class HistoryBuffer:
         """
         if not self._pending and not self._folded:
             return
-        if fetched is None:
+        if fetched is None and self.on_device:  # first: what cannot be fetched stays
             fetched = iter(_fetch(self.waiting()))
         folded, self._folded = self._folded, []
-        pending, self._pending = self._pending, []
-        for chunk, counts in folded:
-            self._take([next(fetched) for _ in range(chunk.numel())], counts)
-        values = [
-            next(fetched) if isinstance(value, Tensor) else value
-            for value, _ in pending
-        ]
-        self._take(values, [count for _, count in pending])
-
-    def _settle(self) -> None:
-        if self._pending or self._folded:
-            self.settle()
-
-    def _take(self, values: list[float], counts: list[float]) -> None:
-        # One by one: a sum is the same whenever it is asked for.
-        for value, count in zip(values, counts, strict=True):
-            self._values.append(value)
-            self._counts.append(count)
-            self._sum += value
-            self._count += count
-            # min() and max() take three times as long.
-            if value < self._min:  # noqa: PLR1730
-                self._min = value
-            if value > self._max:  # noqa: PLR1730
-                self._max = value
-        self._length += len(values)
+        values, self._pending = self._pending, []
+        counts, self._pending_counts = self._pending_counts, None
+        if fetched is not None and self.on_device:
+            self.on_device = False
+            if folded:
+                before = [count for _, some in folded for count in some]
+                counts = [*before, *(counts or [1] * len(values))]
+                values = [*(next(fetched) for _ in before), *values]
+            values = [
+                next(fetched) if isinstance(one, Tensor) else one for one in values
+            ]
+        numbers: list[float] = values  # type: ignore[assignment]  # no tensor is left
+        self._values.extend(numbers)
+        # One by one from the left, which sum() does not promise: a sum is the same
+        # whenever it is asked for.
+        self._sum = reduce(operator.add, numbers, self._sum)
+        if counts is None and self._count.is_integer():  # then it is all the same
+            self._counts.extend(repeat(1, len(numbers)))
+            self._count += len(numbers)
+        else:
+            counts = counts or [1] * len(numbers)
+            self._counts.extend(counts)
+            self._count = reduce(operator.add, counts, self._count)
+        # With ours in front: NaN is neither less nor greater, so it is never taken.
+        self._min = min(self._min, *numbers)
+        self._max = max(self._max, *numbers)
+        self._length += len(numbers)
 
     def reserve(self, window: int) -> None:
         """Keep at least ``window`` values from now on."""
         if window > (self._values.maxlen or 0):
-            self._settle()
+            self.settle()
             self._values = deque(self._values, maxlen=window)
             self._counts = deque(self._counts, maxlen=window)
 
     def __len__(self) -> int:
         """Values added so far, kept or not."""
-        folded = sum(len(counts) for _, counts in self._folded)
-        return self._length + folded + len(self._pending)
+        waiting = len(self._pending)
+        if self._folded:
+            waiting += sum(len(counts) for _, counts in self._folded)
+        return self._length + waiting
 
     @property
     def data(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """The values and the counts that are kept, oldest first: two float arrays."""
-        self._settle()
+        self.settle()
         return np.asarray(self._values, float), np.asarray(self._counts, float)
 
     # -- statistics -------------------------------------------------------------
@@ -178,6 +200,11 @@ class HistoryBuffer:
         """Add ``method(buffer, ...)`` to what :meth:`statistics` knows by name."""
         cls._STATISTICS[method.__name__] = method
         return method
+
+    @classmethod
+    def statistic_names(cls) -> list[str]:
+        """What :meth:`statistics` knows by name."""
+        return sorted({"mean", "min", "max", "current", *cls._STATISTICS})
 
     def statistics(self, method_name: str, *args: Any, **kwargs: Any) -> Any:
         """The statistic of that name: ``mean``, ``min``, ``max``, ``current``, yours.
@@ -194,9 +221,9 @@ class HistoryBuffer:
         if method_name in own:
             return own[method_name](*args, **kwargs)
         if method_name not in self._STATISTICS:
-            known = [*own, *self._STATISTICS]
+            known = self.statistic_names()
             message = (
-                f"no statistic is called {method_name!r}; known are {sorted(known)}."
+                f"no statistic is called {method_name!r}; known are {known}."
                 f"{did_you_mean(method_name, known)}"
             )
             raise LookupError(message)
@@ -204,12 +231,19 @@ class HistoryBuffer:
 
     def mean(self, window_size: int | None = None) -> float:
         """Sum of values over sum of counts, of the newest ``window_size`` or of all."""
-        if self._covers_all(window_size):
+        self.settle()
+        # Nearly always the window is a part of what is kept: quickly told.
+        part = (
+            window_size is not None
+            and 0 < window_size < self._length
+            and window_size <= len(self._values)
+        )
+        if not part and self._covers_all(window_size):
             return self._sum / self._count if self._count else math.nan
-        count = _sum(self._newest(self._counts, window_size))
+        count = _sum(islice(reversed(self._counts), window_size))
         if not count:
             return math.nan
-        return _sum(self._newest(self._values, window_size)) / count
+        return _sum(islice(reversed(self._values), window_size)) / count
 
     def max(self, window_size: int | None = None) -> float:
         """Greatest value of the newest ``window_size`` or of all."""
@@ -229,7 +263,7 @@ class HistoryBuffer:
         Raises:
             ValueError: There is none yet.
         """
-        self._settle()
+        self.settle()
         if not self._values:
             message = "no value was added yet: there is no current one"
             raise ValueError(message)
@@ -240,7 +274,7 @@ class HistoryBuffer:
         if window is not None and window < 1:
             message = f"window_size={window}: give a whole number of at least 1"
             raise ValueError(message)
-        self._settle()
+        self.settle()
         if window is None or window >= self._length:
             if window is not None:
                 self.reserve(window)
@@ -257,14 +291,14 @@ class HistoryBuffer:
         return False
 
     @staticmethod
-    def _newest(items: deque[float], window: int | None) -> list[float]:
-        return list(islice(reversed(items), window))
+    def _newest(items: deque[float], window: int | None) -> Iterator[float]:
+        return islice(reversed(items), window)
 
     # -- saving -----------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Window and totals as plain data: its size does not grow with the run."""
-        self._settle()
+        self.settle()
         return {
             "format": 1,
             "values": torch.tensor(list(self._values), dtype=torch.float64),
@@ -293,14 +327,16 @@ class HistoryBuffer:
         kept = max(state_dict["max_length"], self._values.maxlen or 1)
         self._values = deque(state_dict["values"].tolist(), maxlen=kept)
         self._counts = deque(state_dict["counts"].tolist(), maxlen=kept)
-        self._pending, self._folded = [], []
+        self._pending, self._pending_counts = [], None
+        self._folded, self.on_device = [], False
         self._length = state_dict["length"]
         self._sum, self._count = state_dict["sum"], state_dict["count"]
         self._min, self._max = state_dict["min"], state_dict["max"]
 
 
-def _sum(values: list[float]) -> float:
+def _sum(newest: Iterable[float]) -> float:
     """Their sum, rounded once; of both infinities not a number."""
+    values = list(newest)
     try:
         return math.fsum(values)
     except (OverflowError, ValueError):  # a diverging loss is no reason to stop here
@@ -308,14 +344,19 @@ def _sum(values: list[float]) -> float:
 
 
 def settle(histories: Iterable[HistoryBuffer]) -> None:
-    """Take in what was added to each, with one transfer from each device."""
-    waiting = [(one, one.waiting()) for one in histories]
+    """Read what was added and lies on a device, with one transfer from each.
+
+    What does not is taken in by whoever asks for it.
+    """
+    asked = [(one, one.waiting()) for one in histories if one.on_device]
+    if not asked:
+        return
     by_device: dict[torch.device, list[Tensor]] = {}
-    for _, tensors in waiting:
+    for _, tensors in asked:
         for tensor in tensors:
             by_device.setdefault(tensor.device, []).append(tensor)
     fetched = {device: iter(_fetch(own)) for device, own in by_device.items()}
-    for history, tensors in waiting:
+    for history, tensors in asked:
         values = [
             next(fetched[one.device]) for one in tensors for _ in range(one.numel())
         ]

@@ -197,6 +197,10 @@ class RunState:
         """
         return 0 if self.limits.max_iters is not None else len(self.left_out)
 
+    def take_seed(self, seed: int) -> None:
+        """Have another seed, before anything was drawn from this one."""
+        object.__setattr__(self, "seed", seed)  # past the frozen setter, on purpose
+
     # -- phases -----------------------------------------------------------------
 
     def move(self, to: Phase) -> None:

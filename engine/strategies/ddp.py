@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from engine.dist import get_world_size
+from engine.dist import control_group, get_world_size
 from engine.errors import ConfigError, a_type, check_switch
 from engine.model import convert_sync_batchnorm, is_model_wrapper
 from engine.registry import MODEL_WRAPPERS, STRATEGIES
@@ -136,4 +136,6 @@ class DDPStrategy(SingleStrategy):
 def share_from_first(model: Module) -> None:
     """Give all ranks the parameters and buffers that rank 0 has."""
     for tensor in [*model.parameters(), *model.buffers()]:
-        distributed.broadcast(tensor.detach(), src=0)
+        # What is in the host's memory cannot go over NCCL.
+        group = control_group() if tensor.device.type == "cpu" else None
+        distributed.broadcast(tensor.detach(), src=0, group=group)

@@ -26,9 +26,9 @@ _MAKERS = ("new_", "empty_like", "zeros_like", "ones_like", "full_like", "rand")
 def drawn_whole() -> TorchDispatchMode:
     """While the body runs, what fills tensors in place fills them as one process would.
 
-    Random operations draw whole tensors, and what follows is computed from these: where
-    a tensor is cut decides how its last numbers are rounded. Tensors that are made in
-    the likeness of one are whole, and whole ones can be copied into those that are cut.
+    Random operations draw whole tensors, and what follows, in place or not, is computed
+    from these. Tensors that are made in the likeness of one are whole, and whole ones
+    can be copied into those that are cut.
     """
     return _DrawnWhole()
 

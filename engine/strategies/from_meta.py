@@ -21,12 +21,15 @@ __all__ = ["check_has_values", "make_values"]
 _SHOWN = 4  # names in a message
 
 
-def make_values(model: Module, device: torch.device) -> None:
+def make_values(
+    model: Module, device: torch.device, *, computes_on: torch.device
+) -> None:
     """Give a model memory for this rank's part, and the values its modules begin with.
 
     Args:
         model: On torch's ``meta`` device, its parameters cut over ranks already.
-        device: Where its memory is.
+        device: Where its parameters are kept.
+        computes_on: Where they are gathered; buffers are kept there.
 
     Raises:
         ModelError: A constructor computed a buffer, which nothing can do again.
@@ -53,12 +56,13 @@ def make_values(model: Module, device: torch.device) -> None:
         if not buffer.is_meta
     }
     model.to_empty(device=device)
-    for (module, own), buffer in kept.items():
-        module.register_buffer(
-            own,
-            buffer.to(device, copy=True),
-            persistent=own not in module._non_persistent_buffers_set,  # noqa: SLF001  # torch has no public way
-        )
+    for module in model.modules():
+        for own, empty in list(module.named_buffers(recurse=False)):
+            buffer = kept.get((module, own), empty)
+            # Registered anew, so that it shares no memory with what is kept.
+            persistent = own not in module._non_persistent_buffers_set  # noqa: SLF001  # torch has no public way
+            moved = buffer.to(computes_on, copy=True)
+            module.register_buffer(own, moved, persistent=persistent)
     for _, tensor in _tensors(model):
         _local(tensor).fill_(_nothing(tensor.dtype))
     for (module, own), buffer in kept.items():

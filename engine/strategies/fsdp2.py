@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed
 
-from engine.checkpoint import divide
+from engine.checkpoint import MeshLayout, divide
 from engine.errors import ConfigError, a_type, check_switch
 from engine.model import is_model_wrapper, turn_on_activation_checkpointing
 from engine.registry import STRATEGIES
@@ -18,7 +18,7 @@ from engine.strategies.ddp import share_from_first
 from engine.strategies.drawn_whole import drawn_whole
 from engine.strategies.from_meta import check_has_values, make_values
 from engine.strategies.single import SingleStrategy
-from engine.strategies.spread import Spread, spread_checkpoint
+from engine.strategies.spread import spread_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ class FSDP2Strategy(SingleStrategy):
         )
         self._meta_init = meta_init
         self._forward_methods = _names("forward_methods", forward_methods)
-        self._spread: Spread | None = None
+        self._layout: MeshLayout | None = None
         self._group: Any = None  # of the thread that saves
 
     @property
@@ -181,8 +181,8 @@ class FSDP2Strategy(SingleStrategy):
                 if hasattr(one, name):
                     register_fsdp_forward_method(one, name)
         if self._meta_init:
-            make_values(model, self.device)
-        self._spread = Spread(mesh)
+            make_values(model, self.device, computes_on=super().device)
+        self._layout = MeshLayout(mesh)
         self._group = distributed.new_group(backend="gloo")
         return model
 
@@ -236,7 +236,7 @@ class FSDP2Strategy(SingleStrategy):
     @property
     def layout(self) -> Layout | None:
         """Each rank reads its own part."""
-        return self._spread
+        return self._layout
 
     def take_in(
         self, checkpoint: dict[str, Any], model: Module, optimizer: Any
@@ -250,7 +250,7 @@ class FSDP2Strategy(SingleStrategy):
                 there is none.
         """
         del model
-        if self._spread is None:
+        if self._layout is None:
             return checkpoint
         return spread_checkpoint(checkpoint, optimizer)
 

@@ -3,48 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.checkpoint import laid_as
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["Spread", "spread_checkpoint"]
-
-
-class Spread:
-    """Reads each tensor that was saved in pieces as this run's mesh cuts it.
-
-    Args:
-        mesh: Of all ranks, one dimension.
-    """
-
-    def __init__(self, mesh: Any) -> None:
-        self._mesh = mesh
-
-    def empty(
-        self,
-        shape: tuple[int, ...],
-        dtype: torch.dtype,
-        dims: Sequence[int | None],
-    ) -> torch.Tensor:
-        """Room for this rank's part.
-
-        Args:
-            shape: Of the whole tensor.
-            dtype: Its dtype.
-            dims: How it was cut when it was saved; the first dimension of that mesh
-                that cut it decides.
-        """
-        from torch.distributed.tensor import Replicate, Shard, empty
-
-        cut = next((dim for dim in dims if dim is not None), None)
-        placement = Replicate() if cut is None else Shard(cut)
-        made: torch.Tensor = empty(
-            shape, dtype=dtype, device_mesh=self._mesh, placements=[placement]
-        )
-        return made
+__all__ = ["spread_checkpoint"]
 
 
 def spread_checkpoint(checkpoint: Mapping[str, Any], optimizer: Any) -> dict[str, Any]:

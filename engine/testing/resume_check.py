@@ -157,16 +157,17 @@ class _Check:
         _refuse_failure("the unbroken run", result)
         facts = Facts(**{**result, "validations": tuple(result["validations"])})
         cuts = choose_cuts(facts, points)
-        self.tell(
-            f"The unbroken run: {facts.iterations} iterations, an epoch has "
-            f"{facts.epoch_length}, validations after {list(facts.validations)}."
-        )
         if not cuts:
             message = (
                 f"verify-resume: the run has {facts.iterations} iteration: there is no "
                 "place to cut it. Give --iterations, or a config that trains longer."
             )
             raise ConfigError(message)
+        self.tell(
+            f"The unbroken run: {facts.iterations} iterations, an epoch has "
+            f"{facts.epoch_length}, validations after {list(facts.validations)}. "
+            f"{len(cuts) + 1} trials follow."
+        )
         head = evolve(
             self.whole,
             folder=str(self.folder / "stopped"),

@@ -77,9 +77,8 @@ class BaseVisBackend(ABC):
             kwargs: What a backend of one's own may want.
         """
 
-    @abstractmethod
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Show one value.
+        """Show one value: by :meth:`add_scalars`, unless a backend knows better.
 
         Args:
             name: What it is called, such as ``"loss"``.
@@ -87,6 +86,7 @@ class BaseVisBackend(ABC):
             step: Iterations or epochs finished.
             kwargs: What a backend of one's own may want.
         """
+        self.add_scalars({name: value}, step, **kwargs)
 
     @abstractmethod
     def add_scalars(

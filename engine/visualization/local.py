@@ -19,6 +19,7 @@ from engine.visualization.values import picture
 
 __all__ = ["LocalVisBackend"]
 
+_NUMBERS = (float, int)  # what nearly all scalars are, and JSON has as it is
 # A record is made here and holds no circle; json.dumps would make an encoder per line.
 _encode = json.JSONEncoder(check_circular=False).encode
 
@@ -116,21 +117,6 @@ class LocalVisBackend(BaseVisBackend):
         except OSError as error:
             raise ConfigError(_unwritable(path, error)) from error
 
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Append one value.
-
-        Args:
-            name: What it is called, such as ``"loss"``.
-            value: A number, or a tensor or array with one element.
-            step: Iterations or epochs finished.
-            kwargs: Not used.
-
-        Raises:
-            ConfigError: The file cannot be written.
-            SerializationError: ``value`` has no place in JSON.
-        """
-        self.add_scalars({name: value}, step)
-
     def add_scalars(
         self,
         scalar_dict: Mapping[str, Any],
@@ -169,10 +155,10 @@ class LocalVisBackend(BaseVisBackend):
                 )
                 raise ConfigError(msg)
         record = {
-            key: value if type(value) is float else _plain(key, value)
+            key: value if type(value) in _NUMBERS else _plain(key, value)
             for key, value in scalar_dict.items()
         }
-        record.setdefault("step", _plain("step", step))
+        record.setdefault("step", step if type(step) is int else _plain("step", step))
         line = f"{_encode(record)}\n".encode("ascii")
         self._append(self._scalar_save_file, line)
         if file_path is not None:

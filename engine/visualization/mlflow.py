@@ -28,7 +28,8 @@ class MLflowVisBackend(TrackerBackend):
 
     Args:
         save_dir: Folder of the files, where no server is named.
-        exp_name: The experiment's name; ``None``: ``"Default"``.
+        exp_name: The experiment's name; ``None``: ``"Default"``, or ``"engine"`` in a
+            file of its own, whose ``"Default"`` keeps artifacts in the present folder.
         run_name: The run's name; ``None`` lets MLflow invent one.
         tags: The run's tags.
         params: Parameters beside the config's.
@@ -61,7 +62,7 @@ class MLflowVisBackend(TrackerBackend):
         artifact_location: str | None = None,
     ) -> None:
         super().__init__(save_dir)
-        self._exp_name = exp_name or "Default"
+        self._exp_name = exp_name
         self._run_name = run_name
         self._tags = dict(tags or {})
         self._params = dict(params or {})
@@ -76,12 +77,13 @@ class MLflowVisBackend(TrackerBackend):
         if run_id is not None:
             client.update_run(run_id, status="RUNNING")
             return client, run_id
-        found = client.get_experiment_by_name(self._exp_name)
+        name = self._exp_name or ("engine" if self._has_own_file() else "Default")
+        found = client.get_experiment_by_name(name)
         if found is None:
             where = self._artifact_location
             if where is None and self._uri().startswith("sqlite:"):
                 where = (self.save_dir / "mlartifacts").resolve().as_uri()
-            experiment = client.create_experiment(self._exp_name, where)
+            experiment = client.create_experiment(name, where)
         else:
             experiment = found.experiment_id
         run = client.create_run(
@@ -91,10 +93,13 @@ class MLflowVisBackend(TrackerBackend):
             client.log_param(run.info.run_id, name, value)
         return client, str(run.info.run_id)
 
+    def _has_own_file(self) -> bool:
+        return self._tracking_uri is None and not self.client.is_tracking_uri_set()
+
     def _uri(self) -> str:
         if self._tracking_uri is not None:
             return self._tracking_uri
-        if self.client.is_tracking_uri_set():
+        if not self._has_own_file():
             return str(self.client.get_tracking_uri())
         self.save_dir.mkdir(parents=True, exist_ok=True)
         return f"sqlite:///{(self.save_dir / 'mlflow.db').resolve()}"

@@ -41,11 +41,11 @@ class Sent:
             return list(names)
         lacking = []
         for name in names:
-            if self._ahead[name, step] > 0:
-                self._ahead[name, step] -= 1
-            else:
+            left = self._ahead.pop((name, step), 0)
+            if not left:
                 lacking.append(name)
-        self._ahead = +self._ahead
+            elif left > 1:
+                self._ahead[name, step] = left - 1
         return lacking
 
     def note(self, names: Iterable[str], step: float) -> None:

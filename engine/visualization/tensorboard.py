@@ -11,7 +11,7 @@ from engine.registry import VISBACKENDS
 from engine.visualization.backend import BaseVisBackend
 from engine.visualization.graph import traceable
 from engine.visualization.package import need
-from engine.visualization.values import numbers, picture
+from engine.visualization.values import picture, points
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,10 +99,6 @@ class TensorboardVisBackend(BaseVisBackend):
         array = picture(name, image)
         self.experiment.add_image(name, array, step, dataformats="HWC")
 
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Show one value, if it is a number."""
-        self.add_scalars({name: value}, step)
-
     def add_scalars(
         self,
         scalar_dict: Mapping[str, Any],
@@ -118,8 +114,7 @@ class TensorboardVisBackend(BaseVisBackend):
             file_path: Not used.
             kwargs: Not used.
         """
-        found = numbers(scalar_dict)
-        step = int(found.pop("step", step))
+        found, step = points(scalar_dict, step)
         for name, value in found.items():
             self.experiment.add_scalar(name, value, step)
 

@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from engine.state import fence
 from engine.visualization.backend import BaseVisBackend
 from engine.visualization.package import need
 from engine.visualization.sent import Sent
-from engine.visualization.values import nested, numbers, picture
+from engine.visualization.values import nested, picture, points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -99,7 +100,8 @@ class TrackerBackend(BaseVisBackend):
     def experiment(self) -> Any:
         """The service's run; opened if it is not."""
         if self._run is None:
-            with _signals_kept():
+            # Whoever asks first: ClearML seeds python, NumPy and torch when it opens.
+            with fence(), _signals_kept():
                 self._run, self._run_id = self._open(self._run_id)
             if self._config is not None:
                 config, self._config = self._config, None
@@ -130,10 +132,6 @@ class TrackerBackend(BaseVisBackend):
             self._show_image(name, array, step)
             self._sent.note([name], step)
 
-    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Show one value, if it is a number."""
-        self.add_scalars({name: value}, step)
-
     def add_scalars(
         self,
         scalar_dict: Mapping[str, Any],
@@ -149,8 +147,7 @@ class TrackerBackend(BaseVisBackend):
             file_path: Not used.
             kwargs: Not used.
         """
-        found = numbers(scalar_dict)
-        step = int(found.pop("step", step))
+        found, step = points(scalar_dict, step)
         _ = self.experiment
         names = self._sent.fresh(found, step)
         if names:
@@ -183,7 +180,8 @@ class TrackerBackend(BaseVisBackend):
         run, self._run = self._run, None
         self._sent.close()
         if run is not None:
-            self._finish(run)
+            with fence():
+                self._finish(run)
 
     # -- for subclasses --------------------------------------------------------------
 

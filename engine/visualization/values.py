@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.errors import SerializationError, a_type
 
-__all__ = ["flat", "nested", "numbers", "picture"]
+__all__ = ["flat", "nested", "numbers", "picture", "points"]
 
 
 def numbers(scalar_dict: Mapping[str, Any]) -> dict[str, float]:
@@ -35,6 +35,21 @@ def numbers(scalar_dict: Mapping[str, Any]) -> dict[str, float]:
         if isinstance(value, (int, float)):  # a bool is an int
             found[name] = int(value) if isinstance(value, bool) else value
     return found
+
+
+def points(scalar_dict: Mapping[str, Any], step: int) -> tuple[dict[str, float], int]:
+    """Those of the values that are numbers, and where they stand.
+
+    Args:
+        scalar_dict: As for :func:`numbers`. A ``"step"`` in it wins over ``step``.
+        step: Iterations or epochs finished.
+
+    >>> points({"acc": 0.5, "step": 3}, 40), points({"acc": 0.5}, 40)
+    (({'acc': 0.5}, 3), ({'acc': 0.5}, 40))
+    """
+    found = numbers(scalar_dict)
+    step = int(found.pop("step", step))
+    return found, step
 
 
 def picture(name: str, image: Any) -> np.ndarray[Any, Any]:

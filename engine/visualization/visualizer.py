@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,13 @@ from engine.state import fence
 from engine.visualization.backend import BaseVisBackend
 from engine.visualization.graph import untouched
 from engine.visualization.health import PATIENCE, Health, describe
+from engine.visualization.named import NamedVisualizer
 from engine.visualization.values import picture
 from engine.visualization.window import show_in_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from torch.nn import Module
 
@@ -27,8 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["Visualizer"]
 
 
+_FRAMELESS: Mapping[str, Any] = {"frameon": False}
+
+
 @VISUALIZERS.register_module()
-class Visualizer:
+class Visualizer(NamedVisualizer):
     """Hands configs, graphs, pictures and scalars to each backend, in their order.
 
     Alone, an error of a backend reaches the caller when all others have had their turn.
@@ -44,6 +49,8 @@ class Visualizer:
         vis_backends: One backend, or several of different classes. ``None``: nothing
             is shown.
         save_dir: Folder of the run's pictures and numbers. Backends have theirs.
+        fig_save_cfg: Refused if given: nothing is drawn with a figure here.
+        fig_show_cfg: For ``matplotlib.pyplot.figure``, where a window is shown.
 
     Attributes:
         dataset_meta: Facts of the data, such as ``{"classes": (...)}``, for subclasses
@@ -51,7 +58,7 @@ class Visualizer:
 
     Raises:
         ConfigError: Something among ``vis_backends`` is no backend, or two have the
-            same class.
+            same class; or ``fig_save_cfg`` is given.
     """
 
     def __init__(
@@ -60,14 +67,26 @@ class Visualizer:
         image: Any = None,
         vis_backends: BaseVisBackend | Sequence[BaseVisBackend] | None = None,
         save_dir: str | Path | None = None,
+        fig_save_cfg: Mapping[str, Any] | None = None,
+        fig_show_cfg: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name = name
+        if fig_save_cfg not in (None, _FRAMELESS):
+            message = (
+                f"Visualizer: fig_save_cfg={fig_save_cfg!r}: it draws with no figure "
+                "of its own. Leave it out, and say in a subclass's draw() how a data "
+                "sample looks."
+            )
+            raise ConfigError(message)
+        super().__init__(name)
         self.save_dir = None if save_dir is None else Path(save_dir)
         self.dataset_meta: Mapping[str, Any] | None = None
         self._image: Any = None
+        self._window = dict(_FRAMELESS if fig_show_cfg is None else fig_show_cfg)
         self._backends: dict[str, BaseVisBackend] = {}
         self._health: dict[str, Health] = {}
         self._logger: RunLogger | None = None
+        self._draws_nothing = True  # each backend says so
+        self._shows = True  # from start() on: whether this is the main process
         several: Sequence[Any] = (
             vis_backends if isinstance(vis_backends, (list, tuple)) else [vis_backends]
         )
@@ -169,7 +188,7 @@ class Visualizer:
         """
         drawn = self.draw(image, data_sample, draw_gt=draw_gt, draw_pred=draw_pred)
         if show and is_main_process():
-            show_in_window(picture(name, drawn), name, wait_time)
+            self.show(drawn, name, wait_time)
         self.add_image(name, drawn, step)
 
     def draw(
@@ -187,6 +206,33 @@ class Visualizer:
             A picture, as for :meth:`add_image`.
         """
         return image
+
+    def show(
+        self,
+        drawn_img: Any = None,
+        win_name: str = "image",
+        wait_time: float = 0.0,
+        continue_key: str = " ",
+        backend: str = "matplotlib",
+    ) -> None:
+        """Show a picture in a window, with matplotlib (the extra ``plot``).
+
+        Args:
+            drawn_img: As for :meth:`add_image`; ``None``: the one of :meth:`set_image`.
+            win_name: The window's title.
+            wait_time: Seconds that it stays; 0: until it is closed.
+            continue_key: The key that closes it, as matplotlib calls it.
+            backend: ``"matplotlib"``.
+
+        Raises:
+            ConfigError: matplotlib is not installed, another one is asked for, or there
+                is no picture.
+        """
+        if backend != "matplotlib":
+            message = f"Visualizer.show: backend={backend!r}: give 'matplotlib'."
+            raise ConfigError(message)
+        image = self.get_image() if drawn_img is None else picture(win_name, drawn_img)
+        show_in_window(image, win_name, wait_time, continue_key, self._window)
 
     def set_image(self, image: Any) -> None:
         """Keep an image to draw on.
@@ -225,6 +271,7 @@ class Visualizer:
         self._health = {name: Health() for name in self._backends}
         self._show("start", None, (), {})
         self._logger = logger
+        self._shows = is_main_process()
 
     def get_backend(self, name: str) -> BaseVisBackend | None:
         """The backend whose class is called ``name``; ``None`` if there is none.
@@ -240,11 +287,12 @@ class Visualizer:
         One that cannot say, since it fails, is left out: it goes on as it stands.
         """
         states = {}
-        for name, one in self._backends.items():
-            try:
-                states[name] = one.state_dict()
-            except Exception as error:  # noqa: BLE001 - told, or raised again
-                self._failed(name, "state_dict", None, error)
+        with self._fence():
+            for name, one in self._backends.items():
+                try:
+                    states[name] = one.state_dict()
+                except Exception as error:  # noqa: BLE001 - told, or raised again
+                    self._failed(name, "state_dict", None, error)
         return states
 
     def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
@@ -255,9 +303,10 @@ class Visualizer:
         """
         if not is_main_process():  # it would cut what the main process writes by now
             return
-        for name, one in self._backends.items():
-            if name in state_dict:
-                one.load_state_dict(state_dict[name])
+        with self._fence():
+            for name, one in self._backends.items():
+                if name in state_dict:
+                    one.load_state_dict(state_dict[name])
 
     def close(self) -> None:
         """Close each backend, also if one of them fails."""
@@ -282,29 +331,44 @@ class Visualizer:
         kwargs: Mapping[str, Any],
     ) -> None:
         """Call a method of each backend; none keeps another one from its turn."""
-        if not is_main_process():
+        # Ranks stay what they are while a run is on.
+        if not (is_main_process() if self._logger is None else self._shows):
             return
-        errors = []
-        with self._fence():
-            for name, backend in self._backends.items():
-                health = self._health[name]
-                if health.given_up and call != "close":
-                    health.lost += 1
-                    continue
-                try:
-                    getattr(backend, call)(*args, **kwargs)
-                except Exception as error:  # noqa: BLE001 - told, or raised again
-                    if self._logger is None:
-                        error.add_note(f"in {name}.{call}")
-                        errors.append(error)
-                    else:
-                        self._failed(name, call, step, error)
-                else:
-                    health.in_a_row = 0
+        if self._draws_nothing:  # nothing around it: this is what a log line pays
+            errors = self._call_each(call, step, args, kwargs)
+        else:
+            with self._fence():
+                errors = self._call_each(call, step, args, kwargs)
         if errors:
             for another in errors[1:]:
                 errors[0].add_note(f"and {another!r}")
             raise errors[0]
+
+    def _call_each(
+        self,
+        call: str,
+        step: int | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> list[Exception]:
+        """Call a method of each backend; returns errors that nobody was told of."""
+        errors = []
+        for name, backend in self._backends.items():
+            health = self._health[name]
+            if health.in_a_row and health.given_up and call != "close":
+                health.lost += 1
+                continue
+            try:
+                getattr(backend, call)(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - told, or raised again
+                if self._logger is None:
+                    error.add_note(f"in {name}.{call}")
+                    errors.append(error)
+                else:
+                    self._failed(name, call, step, error)
+            else:
+                health.in_a_row = 0
+        return errors
 
     def _failed(self, name: str, call: str, step: int | None, error: Exception) -> None:
         """Write a failure down, or raise it where there is no run to go on."""
@@ -339,8 +403,7 @@ class Visualizer:
 
     def _fence(self) -> AbstractContextManager[Any]:
         """Keeps the random generators in place, where a backend may draw from them."""
-        quiet = all(one.draws_nothing for one in self._backends.values())
-        return nullcontext() if quiet else fence()
+        return nullcontext() if self._draws_nothing else fence()
 
     def _add(self, index: int, backend: BaseVisBackend) -> None:
         kind = type(backend).__name__
@@ -359,4 +422,5 @@ class Visualizer:
             )
             raise ConfigError(msg)
         self._backends[kind] = backend
+        self._draws_nothing = self._draws_nothing and backend.draws_nothing
         self._health[kind] = Health()

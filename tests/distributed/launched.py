@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class Break(Hook):
             raise ValueError(message)
         if how == "warn":
             runner.logger.warning("odd", line="something is odd")
+            warnings.warn("something else is odd", stacklevel=1)
         if how == "stop":
             mine = signal.getsignal(signal.SIGTERM)
             os.kill(os.getppid(), signal.SIGTERM)  # the command that started this rank

@@ -62,6 +62,9 @@ class Net(BaseModel):
         """Draw the weights in several of torch's ways."""
         nn.init.trunc_normal_(self.stem.weight, std=self.scale)
         nn.init.orthogonal_(self.head.weight)
+        with torch.no_grad():  # by hand, in place and out of it
+            drawn = self.stem.bias.uniform_(-0.9, 0.9).erfinv_()
+            drawn.copy_(torch.where(drawn > 0, drawn, torch.ones(drawn.shape)))
         for block in self.blocks:
             nn.init.xavier_normal_(block.get_submodule("linear").weight)  # type: ignore[arg-type]
 

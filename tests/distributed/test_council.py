@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine import Events, TrainEngine
+from engine import Events, RunState, TrainEngine
 from engine.dist import get_dist_info
-from engine.errors import RunInterrupted
+from engine.errors import RunInterrupted, StateError
 from engine.loops import EvalEngine
 from tests.ranks import run_ranks
 
@@ -108,13 +108,32 @@ def signalled(folder: Path, number: int, inside: str) -> list[Any]:
 
 
 # In training it comes before the validation that is due; rank 0 hears of it there.
-@pytest.mark.parametrize(("inside", "batches"), [("training", 2), ("a validation", 4)])
+@pytest.mark.parametrize(("inside", "batches"), [("training", 1), ("a validation", 4)])
 def test_a_signal_to_one_rank_ends_all_of_them(
     tmp_path: Path, inside: str, batches: int
 ) -> None:
     """At the same place, with the same signal; a validation is left in its middle."""
     found = run_ranks(signalled, WORLD, tmp_path, int(signal.SIGTERM), inside)
     assert found == [[2, batches, signal.SIGTERM]] * WORLD
+
+
+def seeds(given: bool) -> list[Any]:
+    """The seed of a run on this rank, drawn or given."""
+    state = RunState(seed=get_dist_info()[0]) if given else None
+    trainer = TrainEngine(lambda *_: None, state)
+    try:
+        trainer.run([1, 2])
+    except StateError as error:
+        return [str(error)]
+    return [trainer.run_state.seed]
+
+
+def test_a_run_has_one_seed() -> None:
+    """That which rank 0 has drawn; given ones must be the same."""
+    one, other = run_ranks(seeds, WORLD, False)
+    assert one == other
+    for (told,) in run_ranks(seeds, WORLD, True):
+        assert "the ranks have the seeds [0, 1]" in told
 
 
 def uneven() -> list[Any]:

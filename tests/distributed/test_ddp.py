@@ -192,6 +192,11 @@ def test_a_strategy_by_name_spec_and_object() -> None:
     ("spec", "others", "match"),
     [
         ("fsdp2", {"sync_bn": "torch"}, "are settings of the strategy 'ddp'"),
+        (
+            None,
+            {"model_wrapper_cfg": {"type": "mmengine.MMFullyShardedDataParallel"}},
+            r"is not here. Write strategy=dict\(type='FSDP2Strategy'",
+        ),
         (3, {}, "expected 'ddp', 'fsdp2', 'single', a spec, or a Strategy, found"),
         ({"type": "torch.nn.ReLU"}, {}, "a Strategy, found a ReLU"),
         (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,15 @@ from engine.checkpoint import (
     read,
 )
 from engine.cli.ckpt import verify as verify_command
-from engine.errors import ConfigError, DataError, ModelError
-from engine.model import ExponentialMovingAverage, StepModel
+from engine.errors import (
+    CheckpointError,
+    ConfigError,
+    ModelError,
+    RunInterrupted,
+)
+from engine.events import Events
+from engine.hooks import CheckpointHook
+from engine.model import ExponentialMovingAverage, ImgDataPreprocessor, StepModel
 from engine.optim import clip_grad_norm
 from engine.registry import STRATEGIES
 from engine.state import seed_everything
@@ -54,10 +64,7 @@ def _resumed(folder: str, cuts: list[int], settings: dict[str, Any]) -> list[str
     return found
 
 
-@pytest.mark.parametrize(("world", "cuts"), [(2, [3]), (3, [2, 3])])
-def test_a_resumed_run_is_bit_equal(
-    tmp_path: Path, world: int, cuts: list[int]
-) -> None:
+def test_a_resumed_run_is_bit_equal(tmp_path: Path) -> None:
     """Between windows of accumulation and inside one; saved in pieces."""
     optim = {
         "optimizer": {"type": "AdamW", "lr": 0.01},
@@ -68,8 +75,68 @@ def test_a_resumed_run_is_bit_equal(
         "optim_wrapper": optim,
         "train_cfg": {"by_epoch": False, "max_iters": 4},
     }
-    results = run_ranks(_resumed, world, str(tmp_path), cuts, settings)
-    assert results == [[]] * world
+    assert run_ranks(_resumed, 3, str(tmp_path), [2, 3], settings) == [[]] * 3
+
+
+def _stopped(folder: str) -> list[str]:
+    """A signal to one rank: all save their pieces, and go on from there."""
+    settings: dict[str, Any] = {
+        "train_cfg": {"by_epoch": False, "max_iters": 8},
+        "default_hooks": {"checkpoint": None},
+    }
+    _, whole = _trained(f"{folder}/whole", **settings)
+    runner = make_runner(f"{folder}/stopped", strategy=BLOCKS, **settings)
+
+    def stop() -> None:
+        if runner.state.iteration == 2 and torch.distributed.get_rank() == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    runner.trainer.add_event_handler(Events.ITERATION_COMPLETED, stop)
+    with pytest.raises(RunInterrupted):
+        runner.train()
+    saved = sorted(Path(folder, "stopped").glob("stopped_iter_*.dcp"))
+    _, again = _trained(f"{folder}/stopped", resume="exact", **settings)
+    found = [str(one) for one in find_differences(whole, again)]
+    return found if len(saved) == 1 else [f"saved: {saved}"]
+
+
+def test_a_signal_to_one_rank_saves_the_pieces_of_all(tmp_path: Path) -> None:
+    """At one safe point, from which the run goes on exactly."""
+    assert run_ranks(_stopped, 2, str(tmp_path)) == [[], []]
+
+
+def _failing(folder: str) -> str:
+    """A disk that is full on rank 1 while the run goes on."""
+    runner = make_runner(folder, strategy=BLOCKS)
+    hook = next(one for one in runner.hook_set.hooks if isinstance(one, CheckpointHook))
+    storage: Any = hook.store(runner).storage
+    if torch.distributed.get_rank() == 1:
+        hook.store(runner)._storage = Full(storage)
+    try:
+        runner.train()
+    except CheckpointError as error:
+        return str(error)
+    return "no error"
+
+
+class Full:
+    """A storage whose disk is full for shards."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def stage(self, name: str, fill: Any) -> Any:
+        """Fail."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def test_a_rank_that_cannot_save_ends_the_run_on_all(tmp_path: Path) -> None:
+    """With the same message, which names it."""
+    for told in run_ranks(_failing, 2, str(tmp_path)):
+        assert "iter_1.pth: could not be written: rank 1: [Errno 28] No space" in told
 
 
 # -- another number of ranks, another strategy -------------------------------------
@@ -161,6 +228,7 @@ class Forgetful(nn.Module):
     def __init__(self, keep: str) -> None:
         super().__init__()
         self.linear = nn.Linear(2, 2)
+        self.images = ImgDataPreprocessor(mean=[1.0], std=[2.0])
         if keep == "buffer":
             self.register_buffer("table", torch.arange(3))
         elif keep == "kept":
@@ -178,7 +246,7 @@ def _meta_errors() -> list[str]:
             model = strategy.wrap(model)
             with strategy.initializing(model):
                 pass
-            found.append(str(model.get_buffer("table").tolist()))
+            found.append(str(model.get_buffer("table").flatten().tolist()))
         except ModelError as error:
             found.append(str(error))
     return found
@@ -327,7 +395,7 @@ def test_a_step_model_trains_the_same_whichever_the_strategy(tmp_path: Path) -> 
             torch.testing.assert_close(dict(found), dict(alone))
 
 
-def _uneven(folder: str) -> str:
+def _uneven(folder: str) -> int:
     rank = torch.distributed.get_rank()
     rows: Any = [{"inputs": torch.zeros(FEATURES), "data_samples": 0}] * (2 + rank)
     runner = make_runner(
@@ -337,17 +405,14 @@ def _uneven(folder: str) -> str:
         val_cfg={},
         val_evaluator={"type": "DumpResults", "out_file_path": f"{folder}/out.pkl"},
     )
-    try:
-        runner.val()
-    except DataError as error:
-        return str(error)
-    return "no error"
+    runner.val()
+    steps: int = runner.validator.state.iteration
+    return steps
 
 
-def test_an_evaluation_that_would_hang_is_refused(tmp_path: Path) -> None:
-    """Ranks compute each batch together, so they need as many."""
-    for told in run_ranks(_uneven, 2, str(tmp_path)):
-        assert "val: the ranks have [2, 3] batches" in told
+def test_an_evaluation_of_uneven_length_does_not_hang(tmp_path: Path) -> None:
+    """Ranks compute each batch together; who has none left keeps up with the others."""
+    assert run_ranks(_uneven, 2, str(tmp_path)) == [2, 3]
 
 
 # -- the example ----------------------------------------------------------------------

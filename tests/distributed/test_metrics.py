@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-RANKS, SIZE, CLASSES = 2, 11, 3
+RANKS, CLASSES = 2, 3
+SIZES = (11, 1)  # with one sample, rank 1 has nothing but padding
 
 
 class Numbers(BaseMetric):
@@ -39,33 +40,33 @@ class Numbers(BaseMetric):
         return {"numbers": results}
 
 
-def data() -> tuple[Tensor, Tensor]:
+def data(size: int) -> tuple[Tensor, Tensor]:
     """Scores and targets of all samples."""
     generator = torch.Generator().manual_seed(3)
-    scores = torch.randn(SIZE, CLASSES, generator=generator)
-    return scores, torch.randint(CLASSES, (SIZE,), generator=generator)
+    scores = torch.randn(size, CLASSES, generator=generator)
+    return scores, torch.randint(CLASSES, (size,), generator=generator)
 
 
 class Loader:
     """One rank's batches, padded by the first samples, as a sampler pads."""
 
-    def __init__(self, rank: int, world: int) -> None:
-        numbers = list(range(SIZE)) + [0] * (-SIZE % world)
+    def __init__(self, size: int, rank: int, world: int) -> None:
+        numbers = list(range(size)) + [0] * (-size % world)
         self.mine = numbers[rank::world]
-        self.dataset = range(SIZE)
+        self.dataset = range(size)
 
     def __len__(self) -> int:
         return (len(self.mine) + 1) // 2
 
     def __iter__(self) -> Any:
-        scores, targets = data()
+        scores, targets = data(len(self.dataset))
         for start in range(0, len(self.mine), 2):
             number = torch.tensor(self.mine[start : start + 2])
             batch = {"score": scores[number], "target": targets[number]}
             yield {**batch, "number": number}
 
 
-def evaluate(folder: Path) -> dict[str, Any]:
+def evaluate(folder: Path, size: int) -> dict[str, Any]:
     """One pass; whatever the number of ranks."""
     rank, world = get_dist_info()
     evaluator = Evaluator(
@@ -79,8 +80,8 @@ def evaluate(folder: Path) -> dict[str, Any]:
         ]
     )
     engine = EvalEngine(step, metrics=evaluator)
-    engine.run(Loader(rank, world))
-    return dict(engine.metrics) | in_part(rank, world) | unshared()
+    engine.run(Loader(size, rank, world))
+    return dict(engine.metrics)
 
 
 def step(_: Any, batch: Any) -> list[Any]:
@@ -88,22 +89,28 @@ def step(_: Any, batch: Any) -> list[Any]:
     return [{"outputs": batch["score"], "targets": batch["target"]}]
 
 
-def in_part(rank: int, world: int) -> dict[str, Any]:
+def in_part() -> dict[str, Any]:
     """The first eight samples: the dataset does not tell how many there are."""
+    rank, world = get_dist_info()
     engine = EvalEngine(step, metrics=Evaluator(Numbers(prefix="in part")))
-    engine.run(Loader(rank, world), epoch_length=4 // world)
+    engine.run(Loader(SIZES[0], rank, world), epoch_length=4 // world)
     return dict(engine.metrics)
 
 
 def unshared() -> dict[str, Any]:
     """Each rank reads all of a loader that knows nothing of ranks."""
-    scores, targets = data()
-    samples = [{"score": scores[n], "target": targets[n]} for n in range(SIZE)]
+    scores, targets = data(SIZES[0])
+    samples = [{"score": scores[n], "target": targets[n]} for n in range(SIZES[0])]
     loader: Any = DataLoader(samples, batch_size=2)  # type: ignore[arg-type]  # a list is a dataset
     loss = ignite.metrics.Loss(torch.nn.functional.cross_entropy)
     engine = EvalEngine(step, metrics=Evaluator(IgniteMetric(loss, prefix="unshared")))
     engine.run(loader)
     return dict(engine.metrics)
+
+
+def everything(folder: Path) -> list[dict[str, Any]]:
+    """All evaluations, in order."""
+    return [*[evaluate(folder, size) for size in SIZES], in_part(), unshared()]
 
 
 def on_rank(rank: int, folder: Path) -> None:
@@ -113,7 +120,8 @@ def on_rank(rank: int, folder: Path) -> None:
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=RANKS
     )
     try:
-        (folder / f"rank_{rank}.pkl").write_bytes(pickle.dumps(evaluate(folder)))
+        found = everything(folder)
+        (folder / f"rank_{rank}.pkl").write_bytes(pickle.dumps(found))
     finally:
         distributed.destroy_process_group()
 
@@ -122,9 +130,9 @@ def on_rank(rank: int, folder: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded")
 def test_two_ranks_compute_what_one_does(tmp_path: Path) -> None:
     """Ours by their results, Ignite's and torchmetrics' by their own states."""
-    alone = evaluate(tmp_path)
-    assert alone["numbers"] == list(range(SIZE))
-    assert alone["in part/numbers"] == list(range(8))
+    wanted = everything(tmp_path)
+    assert [one["numbers"] for one in wanted[:2]] == [[*range(size)] for size in SIZES]
+    assert wanted[2]["in part/numbers"] == list(range(8))
     forked = multiprocessing.get_context("fork")  # what spawns imports torch anew
     ranks = [
         forked.Process(target=on_rank, args=(rank, tmp_path)) for rank in range(RANKS)
@@ -135,10 +143,11 @@ def test_two_ranks_compute_what_one_does(tmp_path: Path) -> None:
         one.join()
     assert [one.exitcode for one in ranks] == [0] * RANKS
     for rank in range(RANKS):
-        found = pickle.loads((tmp_path / f"rank_{rank}.pkl").read_bytes())  # noqa: S301  # written a moment ago
-        assert set(found) == set(alone)
-        for key, value in alone.items():
-            same = torch.equal(torch.as_tensor(found[key]), torch.as_tensor(value))
-            assert same, f"{key} on rank {rank}: {found[key]}, not {value}"
+        of_rank = pickle.loads((tmp_path / f"rank_{rank}.pkl").read_bytes())  # noqa: S301 - written a moment ago
+        for alone, found in zip(wanted, of_rank, strict=True):
+            assert set(found) == set(alone)
+            for key, value in alone.items():
+                same = torch.equal(torch.as_tensor(found[key]), torch.as_tensor(value))
+                assert same, f"{key} on rank {rank}: {found[key]}, not {value}"
     assert [*(tmp_path / "parts").iterdir()] == []
     assert (tmp_path / "results_2.pkl").exists()

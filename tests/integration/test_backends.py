@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from engine import Hook, Runner, TrainEngine
+from engine.build import build_visualizer
 from engine.config import Config
 from engine.errors import ConfigError
 from engine.hooks import LoggerHook
@@ -292,6 +293,62 @@ def test_tensorboard_draws_nothing(tmp_path: Path) -> None:
     backend.state_dict()
     backend.close()
     assert backend.draws_nothing
+    assert bits(capture_randomness()) == before
+
+
+class Draws(LocalVisBackend):
+    """Seeds torch whatever is asked of it, as it is made too."""
+
+    draws_nothing = False
+
+    def __init__(self, save_dir: str) -> None:
+        super().__init__(save_dir)
+        torch.manual_seed(1337)
+
+    def start(self) -> None:
+        torch.manual_seed(1337)
+
+    def add_scalars(self, *args: Any, **kwargs: Any) -> None:
+        torch.manual_seed(1337)
+
+    def state_dict(self) -> dict[str, Any]:
+        torch.manual_seed(1337)
+        return {}
+
+    def load_state_dict(self, state_dict: Any, /) -> None:
+        torch.manual_seed(1337)
+
+    def close(self) -> None:
+        torch.manual_seed(1337)
+
+
+def test_a_backend_may_draw_whatever_it_is_asked(tmp_path: Path) -> None:
+    """As it is made, started, told, saved, loaded and closed: nobody else sees it."""
+    before = bits(capture_randomness())
+    visualizer = build_visualizer(
+        {"vis_backends": [{"type": Draws}]}, save_dir=tmp_path
+    )
+    assert bits(capture_randomness()) == before, "made"
+    visualizer.start()
+    visualizer.add_scalars({"loss": 0.5}, 1)
+    assert bits(capture_randomness()) == before, "shown"
+    state = visualizer.state_dict()
+    assert bits(capture_randomness()) == before, "saved"
+    visualizer.load_state_dict(state)
+    assert bits(capture_randomness()) == before, "loaded"
+    visualizer.close()
+    assert bits(capture_randomness()) == before, "closed"
+
+
+def test_a_task_that_is_opened_by_hand_seeds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ClearML seeds all generators in Task.init, also where no visualizer fences it."""
+    service, _ = double("clearml", monkeypatch)
+    backend = service.make(tmp_path)
+    before = bits(capture_randomness())
+    assert backend.experiment is not None
+    backend.close()
     assert bits(capture_randomness()) == before
 
 

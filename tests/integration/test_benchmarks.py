@@ -64,6 +64,7 @@ def test_overhead_measures_every_contender(
         "TrainEngine, optimizer tracked",
         "Runner, default hooks",
         "Runner, default hooks and LedgerHook",
+        "the same lines by hand",
     }
     names = {
         scenario: {row["name"] for row in rows}
@@ -131,7 +132,12 @@ def test_the_optimizer_benchmark_measures_each_case() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "expected"), [("save", "blocked / one copy"), ("faults", "two runs")]
+    ("name", "expected"),
+    [
+        ("save", "blocked / one copy"),
+        ("sharded", "blocked / copy"),
+        ("faults", "two runs"),
+    ],
 )
 def test_the_benchmarks_of_saving_run(name: str, expected: str, tmp_path: Path) -> None:
     """They print a table, and no fault loses a run."""

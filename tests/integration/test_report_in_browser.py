@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.text import Text
 
 from engine.report import read_runs, write_page
 from tests import forked
@@ -284,12 +287,34 @@ def test_runs_are_overlaid_and_can_be_hidden(browser: Browser, tmp_path: Path) -
     assert browser.errors == []
 
 
+@pytest.mark.slow
 def test_the_pictures_of_the_docs_can_be_made_anew(tmp_path: Path) -> None:
-    """By the script that made them, of other runs."""
-    script = runpy.run_path(str(ROOT / "docs" / "images" / "make_report_pictures.py"))
-    folders = [toy(tmp_path / "one"), toy(tmp_path / "two", 1.5)]
-    made = script["photograph"](folders, tmp_path)
-    names = {path.name for path in (ROOT / "docs" / "images").glob("report*.png")}
-    assert {path.name for path in made} == names
-    for path in made:
-        assert path.read_bytes().startswith(b"\x89PNG")
+    """All of them, of a short run, by the script that made them."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "images" / "make_pictures.py", "--quick", "."],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(made) == {one.name for one in (ROOT / "docs/images").glob("*.png")}
+    for name, picture in made.items():
+        assert picture.startswith(b"\x89PNG"), name
+        assert len(picture) > 20_000, f"{name} is empty"
+
+
+def test_the_picture_of_a_terminal_shows_what_stood_in_it(tmp_path: Path) -> None:
+    """The screen with most bars, from the middle, with its colours."""
+    script = runpy.run_path(str(ROOT / "docs" / "images" / "progress_picture.py"))
+    bars = ["train 1/2 ━━── 1/4 it/s", "train 1/2 ━━━━ 4/4 it/s\r\nval ━── 1/3 it/s"]
+    said = [f"\x1b[2J\x1b[H\x1b[1;32mlog\x1b[0m\r\n{one}" for one in (*bars, "end")]
+    code = "import sys\nfor one in sys.argv[1:]: print(one, flush=True)"
+    screens = script["watch"]([sys.executable, "-c", code, *said])
+    assert screens[-1].plain == "log\nend"
+    whole = [Text.from_ansi(one.replace("\r", "")[7:]) for one in said]
+    chosen = script["choose"](whole)
+    assert chosen is whole[1]
+    script["photograph"](chosen, tmp_path / "screen.png")
+    assert (tmp_path / "screen.png").read_bytes().startswith(b"\x89PNG")

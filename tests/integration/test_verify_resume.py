@@ -25,7 +25,10 @@ def test_the_digits_resume_exactly(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines() == [
-        "The unbroken run: 6 iterations, an epoch has 2, validations after [].",
+        (
+            "The unbroken run: 6 iterations, an epoch has 2, validations after []. "
+            "2 trials follow."
+        ),
         "stopped at every place and gone on with in one process: same",
         "resumed after iteration 1 (inside an epoch) with 2 workers: same",
         "",

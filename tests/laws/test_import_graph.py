@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 LAYOUT = (
-    *("version", "errors", "typing"),
+    *("version", "errors", "typing", "units"),
     *("config", "registry", "dist"),
     "state",
     *("events", "logging"),

@@ -157,8 +157,8 @@ MUTANTS = {
     ),
     "padded samples count": Mutant(
         "evaluator/library_metric.py",
-        "        if self._size is None or count is None:",
-        "        if count != 0:",
+        "        if self._size is None:",
+        "        if outputs:",
         (PADDED,),
     ),
     "handlers of a save are not fenced": Mutant(
@@ -196,17 +196,17 @@ MUTANTS = {
     ),
     "the pointer moves before the manifest": Mutant(
         "hooks/saving.py",
-        "        self.store.write(self.name, self.checkpoint)\n",
+        "        self.strategy.write(self.store, self.name, self.checkpoint)\n",
         """        for store, text in self.pointers:
             store.point_to(text)
-        self.store.write(self.name, self.checkpoint)
+        self.strategy.write(self.store, self.name, self.checkpoint)
 """,
         (f"{KILLED}[epoch_3.pth]",),
     ),
     "the background writer gets the live tensors": Mutant(
         "hooks/checkpoint.py",
-        "self._host.take(checkpoint) if self.background else checkpoint",
-        "checkpoint",
+        "        return self._host.take(checkpoint)\n",
+        "        return checkpoint\n",
         (f"{HOOK}::test_training_goes_on_while_it_writes_and_does_not_change_it",),
     ),
     "a phase move is added to the table": Mutant(

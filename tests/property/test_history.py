@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -88,6 +88,36 @@ def test_statistics_over_all_agree_with_numpy(
         assert history.max() == values.max()
         assert history.current() == values[-1]
         assert len(history) == len(entries)
+
+
+@given(
+    entries=st.lists(
+        st.tuples(
+            st.floats(-1e6, 1e6) | st.just(math.nan), st.sampled_from((1, 1, 0.414, 3))
+        ),
+        min_size=1,
+        max_size=40,
+    ),
+    asked=st.sets(st.integers(0, 39)),
+)
+@example(entries=[(1.0, 0.414), (1.0, 1), (1.0, 1)], asked={0})
+def test_totals_are_the_same_whenever_somebody_asks(
+    entries: list[tuple[float, float]], asked: set[int]
+) -> None:
+    """To the bit what adding one by one gives; NaN is neither least nor greatest."""
+    history, total, counted = HistoryBuffer(max_length=5), 0.0, 0.0
+    for number, (value, count) in enumerate(entries):
+        history.update(value, count)
+        total += value
+        counted += count
+        if number in asked:
+            history.mean()
+    state = history.state_dict()
+    assert repr((state["sum"], state["count"])) == repr((total, counted))
+    numbers = [value for value, _ in entries if not math.isnan(value)]
+    assert state["min"] == min(numbers, default=math.inf)
+    assert state["max"] == max(numbers, default=-math.inf)
+    assert state["counts"].tolist() == [count for _, count in entries[-5:]]
 
 
 @given(entries=ENTRIES, window=WINDOWS)
@@ -218,6 +248,18 @@ def test_a_value_on_a_device_is_copied_when_it_is_added() -> None:
     value.fill_(2.0)
     history.update(value)
     assert history.data[0].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("odd", [None, 3, 400, 599])
+def test_many_values_on_a_device_keep_their_counts(odd: int | None) -> None:
+    """Also those that were put together there, whichever of them counts double."""
+    history = HistoryBuffer()
+    counts = [2 if number == odd else 1 for number in range(600)]
+    for number, count in enumerate(counts):
+        history.update(on_device(float(number)), count)
+    assert history.data[0].tolist() == [float(number) for number in range(600)]
+    assert history.data[1].tolist() == counts
+    assert history.mean() == sum(range(600)) / sum(counts)
 
 
 def test_values_that_wait_on_a_device_do_not_pile_up() -> None:

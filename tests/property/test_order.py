@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import islice
+from typing import Any
 
 import torch
 from hypothesis import given
@@ -216,3 +217,79 @@ def test_samplers_tell_any_part_of_what_they_give(
         assert list(islice(endless, start + count))[start:] == endless.part(
             start, count
         )
+
+
+@given(
+    length=lengths,
+    seed=seeds,
+    epoch=epochs,
+    world=worlds,
+    batch=st.integers(1, 7),
+    data=st.data(),
+)
+def test_loaders_of_all_ranks_cover_each_epoch_once(
+    length: int,
+    seed: int,
+    epoch: int,
+    world: int,
+    batch: int,
+    data: st.DataObject,
+) -> None:
+    """What cursors over all ranks' loaders read, padding aside, is each sample once.
+
+    With drop_last it is that less the last places of the order that fill no batch.
+    """
+    drop_last, round_up = data.draw(st.booleans()), data.draw(st.booleans())
+    pad_to = data.draw(st.sampled_from([None, world, world * batch, 3 * world]))
+    kind = data.draw(st.sampled_from([DefaultSampler, IndexShuffleSampler]))
+    dataset: Any = list(range(length))
+    places: dict[int, int] = {}
+    read: list[int] = []
+    for rank in range(world):
+        sampler = kind(dataset, seed=seed, round_up=round_up)
+        sampler.rank, sampler.world_size, sampler.pad_to = rank, world, pad_to
+        loader: DataLoader[int] = DataLoader(
+            dataset,
+            sampler=sampler,
+            batch_size=batch,
+            drop_last=drop_last,
+            collate_fn=list,
+        )
+        everything = sampler.indices_at(epoch, 0, length + 3 * world * batch)
+        assert len(sampler) == len(everything)
+        if len(loader) == 0:
+            read.append(0)
+            continue
+        batches = list(open_cursor(loader, seed=seed).read(epoch, 0))
+        assert len(batches) == len(loader)
+        mine = [index for one in batches for index in one]
+        read.append(len(mine))
+        for number, index in enumerate(mine):
+            places[global_position(number, rank=rank, world=world)] = index
+    assert len(places) == sum(read), "no place is read twice"
+    total = padded_length(length, world=world, round_up=round_up, multiple=pad_to)
+    if not drop_last:
+        assert sorted(places) == list(range(total))
+        real = [places[place] for place in range(length)]
+        assert sorted(real) == dataset, "each sample once"
+        padding = [places[place] for place in range(length, total)]
+        assert padding == [places[place % length] for place in range(length, total)]
+    if round_up:
+        assert len(set(read)) == 1, "all ranks have as many"
+        full = total // world // batch * batch if drop_last else total // world
+        assert read == [full] * world
+
+
+@given(length=lengths, seed=seeds, world=worlds, batch=st.integers(1, 7), start=epochs)
+def test_ranks_share_an_endless_order(
+    length: int, seed: int, world: int, batch: int, start: int
+) -> None:
+    """All ranks' places of an InfiniteSampler are those of one process, each once."""
+    whole = InfiniteSampler(range(length), seed=seed)
+    count = length * batch
+    found = [0] * (count * world)
+    for rank in range(world):
+        sampler = InfiniteSampler(range(length), seed=seed)
+        sampler.rank, sampler.world_size = rank, world
+        found[rank::world] = sampler.indices_at(0, start * batch, count)
+    assert found == whole.indices_at(0, start * batch * world, count * world)

@@ -108,6 +108,24 @@ def test_a_wrong_call_is_exit_code_2(arguments: list[str]) -> None:
     assert "Usage" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--launcher", "slurm"], "not set: SLURM_PROCID, SLURM_NTASKS"),
+        (["--launcher", "slrum"], "Did you mean 'slurm'?"),
+        (["--launcher", "mpi", "--nproc", "2"], "give one of them"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "validate", "test"])
+def test_a_launcher_that_did_not_start_this_is_refused(
+    command: str, options: list[str], said: str
+) -> None:
+    """Before the config is read."""
+    done = RUNNER.invoke(app, [command, "no.py", *options])
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
 def test_env_lists_versions_and_devices() -> None:
     """One to a line."""
     done = RUNNER.invoke(app, ["env"])
@@ -162,8 +180,13 @@ def test_validate_prints_the_metrics_of_the_newest_checkpoint(tmp_path: Path) ->
     early = RUNNER.invoke(app, ["validate", *call])
     assert early.exit_code == 2
     assert "holds no checkpoint to validate: train first" in early.stderr
-    trained = RUNNER.invoke(app, ["train", *call, "--set", "train_cfg.max_epochs=1"])
+    best = "default_hooks={'checkpoint': {'save_best': 'mean', 'rule': 'less'}}"
+    change = ["--set", "train_cfg.max_epochs=1", "--set", best]
+    trained = RUNNER.invoke(app, ["train", *call, *change])
     assert "Trained 1 epochs, 2 iterations" in trained.stdout
+    assert (
+        f"\n  best        {work_dir / 'best_mean_epoch_1.pth'}: mean " in trained.stdout
+    )
     done = RUNNER.invoke(app, ["validate", *call])
     assert f"Validated {work_dir / 'epoch_1.pth'}:\n  mean " in done.stdout
 

@@ -91,3 +91,11 @@ def test_notes_and_bad_files_are_told_on_the_terminal(tmp_path: Path) -> None:
     assert "half written" in output
     assert "BAD         epoch_1.pth: the file is empty" in output
     assert "BAD" not in call(folder, "--no-verify")[1]
+
+
+def test_a_picture_is_a_png_by_its_name_too(tmp_path: Path) -> None:
+    """Nobody gets a PNG that is called an SVG."""
+    code, output = call(toy(tmp_path / "toy"), "--png", tmp_path / "toy.svg")
+    assert code != 0
+    assert "it writes a PNG; give a name that ends in .png" in output
+    assert not (tmp_path / "toy.svg").exists()

@@ -67,3 +67,52 @@ def test_what_all_say_is_said_once(ranks: list[Board]) -> None:
     assert ranks[1].is_first("odd"), "a second time"
     assert not ranks[0].is_first("odd")
     assert ranks[2].is_first("something else")
+
+
+def test_who_has_the_store_stays_until_all_have_read(
+    ranks: list[Board], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who read what it left ends too, and leaves word of it."""
+    monkeypatch.setattr(boards, "SIGN_SECONDS", 60)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        ranks[len(waits)].report("RankFailedError: rank 0 failed", lost=True)
+
+    monkeypatch.setattr("engine.dist.board.time.sleep", wait)
+    ranks[0].report("ValueError: it broke")
+    ranks[1].stay()
+    assert not waits, "only rank 0 has it"
+    ranks[0].stay()
+    assert len(waits) == 2
+    ranks[0].on_main = False
+    ranks[0].stay()
+    assert len(waits) == 2
+
+
+class Gone:
+    """A store whose process has ended."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def set(self, *_: object) -> None:
+        """It fails."""
+        self.asked += 1
+        message = "Broken pipe"
+        raise RuntimeError(message)
+
+    add = get = check = set
+
+
+def test_a_store_that_is_gone_is_asked_once() -> None:
+    """What a rank would leave there is lost, and one of the others speaks for all."""
+    store = Gone()
+    found = [Board(store=store, rank=rank, world_size=3) for rank in (1, 2)]  # type: ignore[arg-type]  # a stand-in
+    for one in found:
+        one.report("ValueError: it broke")
+        with pytest.raises(RuntimeError, match="Broken pipe"):
+            one.who_failed()
+    assert [one.is_first("a rank is lost") for one in found] == [True, False]
+    assert store.asked == 2

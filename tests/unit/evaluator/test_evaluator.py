@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,7 +89,7 @@ def test_a_name_reported_twice_is_an_error() -> None:
     evaluator.process([1])
     expected = (
         r"metrics\[0\] \(Seen\) and metrics\[2\] \(Seen\) both report 'count'\. "
-        r".*Seen\(prefix=\.\.\.\)"
+        r"Give one of them prefix=\.\.\.,"
     )
     with pytest.raises(MetricError, match=expected):
         evaluator.evaluate(1)
@@ -117,7 +118,7 @@ def test_dataset_meta_is_handed_on() -> None:
     [
         (
             {"type": "Seen"},
-            r"metrics\[0\] is a builtins\.dict, .*METRICS\.build\(spec\)",
+            r"metrics\[0\] is a builtins\.dict, .*build\.build_evaluator\(spec\)",
         ),
         ([Seen(), 3], r"metrics\[1\] is a builtins\.int, .*subclass of BaseMetric"),
         (Accuracy, r"metrics\[0\] is a abc\.ABCMeta, .*Make one of the class: Acc"),
@@ -137,6 +138,44 @@ def test_offline_evaluate_chunks_samples_and_data() -> None:
     values = Evaluator(metric).offline_evaluate([1, 2, 3], "abc", chunk_size=2)
     assert metric.calls == [(["a", "b"], [1, 2]), (["c"], [3])]
     assert values == {"count": 3}
+
+
+def test_offline_evaluate_takes_an_element_for_a_whole_batch() -> None:
+    """No result of what was kept is taken for padding: a batch gives several."""
+
+    class PerSample(Seen):
+        def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
+            del data_batch
+            self.results += [one for batch in data_samples for one in batch]
+
+    kept = [[1, 2, 3], [4, 5]]
+    assert Evaluator(PerSample()).offline_evaluate(kept) == {"count": 5}
+
+
+@pytest.mark.parametrize(
+    ("failing", "note"),
+    [
+        ("process", r"in metrics\[1\] \(Breaks\)\.process; its data_samples: 1, the"),
+        ("compute_metrics", r"in metrics\[1\] \(Breaks\)\.evaluate"),
+    ],
+)
+def test_a_metric_that_fails_is_named(failing: str, note: str) -> None:
+    """The error says which of several metrics it came from, and what that was given."""
+
+    class Breaks(Seen):
+        def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
+            super().process(data_batch, data_samples)
+            if failing == "process":
+                raise ZeroDivisionError
+
+        def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+            del results
+            raise ZeroDivisionError
+
+    evaluator = Evaluator([Seen("a"), Breaks("b")])
+    with pytest.raises(ZeroDivisionError) as caught:
+        evaluator.offline_evaluate([1])
+    assert re.search(note, "\n".join(caught.value.__notes__))
 
 
 def test_offline_evaluate_needs_no_data() -> None:

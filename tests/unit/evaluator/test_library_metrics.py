@@ -265,15 +265,6 @@ def test_padding_that_nobody_can_leave_out() -> None:
         evaluator.process([pair_of_tokens], {"inputs": torch.zeros(4, 2)})
 
 
-def test_a_rank_with_padding_alone_has_seen_its_batches() -> None:
-    """What it has to say comes from the other ranks."""
-    metric = IgniteMetric(ignite.metrics.Average(), output_transform=lambda s: s[0])
-    metric.expect(0)
-    metric.process({"inputs": torch.zeros(1, 2)}, [torch.zeros(1)])
-    metric.metric.update(torch.ones(()))  # as if another rank had
-    assert metric.evaluate(1) == {"average": 1.0}
-
-
 def test_a_metric_that_goes_on_moves_to_its_data_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

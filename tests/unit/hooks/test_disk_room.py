@@ -14,6 +14,7 @@ from engine.checkpoint import read, tree_bytes
 from engine.hooks import CheckpointHook
 from engine.loops import TrainEngine
 from engine.state import RunState
+from engine.units import size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +75,8 @@ def test_the_size_is_that_of_the_tensors_that_are_saved(tmp_path: Path) -> None:
     assert expected >= 3 * 4 * FLOATS
     assert logger.facts[0]["size_bytes"] == expected
     assert logger.facts[0]["files"] == 2
-    assert line.startswith(f"{tmp_path}: 2 x 0.0 MiB = 0.0 MiB for checkpoints, ")
+    told_sizes = f"2 x {size_text(expected)} = {size_text(2 * expected)}"
+    assert line.startswith(f"{tmp_path}: {told_sizes} for checkpoints, ")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_a_disk_that_is_too_small_is_warned_of(
     ((event, line),) = told(tmp_path, CheckpointHook(interval=1)).lines
     assert event == "disk_is_short"
     assert line.endswith(
-        "0.0 MiB are free. A save will fail before this run ends: make room there, "
+        "19.5 KiB are free. A save will fail before this run ends: make room there, "
         "lower max_keep_ckpts, or raise the interval."
     )
 

@@ -87,12 +87,38 @@ def test_a_scalar_that_is_not_recorded_has_no_column() -> None:
     assert "y" not in after([1.0], custom)[0]
 
 
-def test_an_unknown_statistic_says_where() -> None:
-    """The nearest name, and what asked for it."""
+def test_a_source_that_is_nearly_a_scalar_is_warned_of_once() -> None:
+    """A misspelt one; a validation may have one that is like no other."""
+    warned: list[str] = []
+    hub = MessageHub()
+    for name in ("train/loss", "train/lr", "val/accuracy"):
+        hub.update_scalar(name, 1.0)
+    processor = LogProcessor(
+        custom_cfg=[
+            {"data_src": source, "method_name": "mean", "log_name": source}
+            for source in ("losss", "recall", "accuracyy")
+        ]
+    )
+    run: Any = SimpleNamespace(
+        message_hub=hub,
+        epoch=0,
+        iter=0,
+        max_iters=60,
+        clock=SimpleNamespace(epoch_length=20),
+        logger=SimpleNamespace(warning=lambda _, line, **__: warned.append(line)),
+    )
+    for _ in range(2):
+        processor.get_log_after_iter(run, 0, "train")
+    (line,) = warned
+    assert "nothing called 'losss' is logged yet. Did you mean 'loss'?" in line
+
+
+def test_an_unknown_statistic_is_told_before_any_work() -> None:
+    """With the nearest name, and how one's own is made known."""
     custom = [{"data_src": "x", "method_name": "maen"}]
-    with pytest.raises(LookupError, match="Did you mean 'mean'") as caught:
-        after([1.0], custom)
-    assert caught.value.__notes__ == ["in LogProcessor: custom_cfg, for 'x'"]
+    expected = r"custom_cfg\[0\]: no statistic .* Did you mean 'mean'.*register_stat"
+    with pytest.raises(ConfigError, match=expected):
+        LogProcessor(custom_cfg=custom)
 
 
 @pytest.mark.parametrize(

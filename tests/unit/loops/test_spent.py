@@ -9,6 +9,8 @@ import pytest
 from torch.utils.data import Dataset
 
 from engine import CheckpointHook, EvalEngine, Hook, Runner, TrainEngine
+from engine.loops.spent import TimeSpent
+from engine.state import Progress
 from tests.runs import RunPlan, make_runner
 
 if TYPE_CHECKING:
@@ -187,3 +189,10 @@ def test_the_log_of_a_stopped_run_says_why(tmp_path: Path) -> None:
     runner.train()
     last = last_lines(runner)[-1]
     assert (last["outcome"], last["reason"]) == ("stopped", "good enough")
+
+
+def test_a_process_that_fails_before_it_trains_has_done_nothing() -> None:
+    """What it found done in the checkpoint is another process's work."""
+    spent = TimeSpent()
+    told = spent.describe(Progress(iteration=160, samples=8000))
+    assert set(told.values()) == {0.0}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from engine.checkpoint import Store
+from engine.checkpoint import Store, find_latest_checkpoint
 from engine.errors import ReportError
-from engine.report import read_run, read_runs, render
+from engine.report import checkpoints, read_run, read_runs, render
 from engine.report.summary import figures, scores, status
 from tests.unit.report.records import (
     begin,
@@ -109,6 +109,28 @@ def test_bytes_that_are_no_text_are_a_broken_line(tmp_path: Path) -> None:
     assert status(run).word == "finished"
 
 
+def test_an_empty_log_hides_no_metrics(tmp_path: Path) -> None:
+    """A disk that was full took the log; the metrics file is shown."""
+    log = whole(str(tmp_path))
+    write(tmp_path, [], metrics=train_lines(log))
+    (loss,) = [one for one in read_run(tmp_path).curves if one.name == "loss"]
+    assert list(loss.places) == [2, 4, 6, 8]
+
+
+def test_a_loss_that_is_no_number_at_the_end_is_told_at_once(tmp_path: Path) -> None:
+    """The run came to its bound, but nobody should take it for a good one."""
+    log = [
+        one | {"loss": "nan"}
+        if one["event"] == "train" and one["iter"] in {4, 6, 8}
+        else one
+        for one in whole(str(tmp_path))
+    ]
+    write(tmp_path, log)
+    found = status(read_run(tmp_path))
+    assert (found.word, found.tone) == ("finished", "warn")
+    assert found.text.endswith("Its loss is not finite after iteration 2.")
+
+
 def test_a_run_still_going_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
     """Its last line may be half written; nothing says that it is over."""
     write(tmp_path, [*begin(), *iterations([2, 3]), '{"timestamp": "2026'])
@@ -169,6 +191,23 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     assert "not those that were written" in run.checkpoints[0].reason
     (figure,) = [one for one in figures(run) if one.label == "checkpoints"]
     assert (figure.value, figure.tone) == ("1 of 2 bad", "bad")
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_checkpoint_that_goes_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, verify: bool
+) -> None:
+    """A run that is going on drops old ones while they are looked at."""
+    write(tmp_path, whole(str(tmp_path)))
+    saved(tmp_path, 1, 2)
+
+    def drops(folder: Path) -> str | None:
+        (tmp_path / "epoch_1.pth").unlink()
+        return find_latest_checkpoint(folder)
+
+    monkeypatch.setattr(checkpoints, "find_latest_checkpoint", drops)
+    (left,) = read_run(tmp_path, verify=verify).checkpoints
+    assert left.name == "epoch_2.pth"
 
 
 def test_nobody_has_to_look(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -142,6 +143,15 @@ def test_several_runs_show_only_what_differs(tmp_path: Path) -> None:
     assert re.findall(r'best" title="(.*?)"', table) == ["0.75"]
     (loss,) = [one for one in embedded(page)["panels"] if one["name"] == "loss"]
     assert [one["run"] for one in loss["lines"]] == [0, 1]
+
+
+def test_a_run_whose_loss_broke_is_marked_among_others(tmp_path: Path) -> None:
+    """By its last loss, which stands behind the best of each metric."""
+    one, two = toy(tmp_path / "one"), toy(tmp_path / "two", scale=math.nan)
+    page = render(read_runs([one, two]))
+    table = page[page.index('id="runs"') : page.index('id="differences"')]
+    assert re.findall(r'bad-text" title="(.*?)"', table) == ["nan"]
+    assert table.index("best accuracy") < table.index("last loss")
 
 
 def test_a_page_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
+from matplotlib.figure import Figure
 
 from engine.errors import ReportError
 from engine.report import read_runs
+from engine.report.panels import panels
 from tests.unit.report.test_page import toy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-draw = pytest.importorskip("engine.report.picture", reason="needs matplotlib").draw
+_picture = pytest.importorskip("engine.report.picture", reason="needs matplotlib")
+draw, draw_panel = _picture.draw, _picture.draw_panel
 
 
 def test_a_picture_is_a_png_and_the_same_each_time(tmp_path: Path) -> None:
@@ -28,6 +32,18 @@ def test_a_picture_is_a_png_and_the_same_each_time(tmp_path: Path) -> None:
     assert written[0] == written[1]
     draw(runs[:1], tmp_path / "one.png")
     assert (tmp_path / "one.png").read_bytes() != written[0]
+
+
+def test_what_is_not_finite_is_seen(tmp_path: Path) -> None:
+    """A run whose loss is nowhere a number has marks on the axis."""
+    written = []
+    for name, scale in (("good", 1.0), ("broken", math.nan)):
+        (run,) = read_runs([toy(tmp_path / name / "toy", scale=scale)])
+        (loss,) = [one for one in panels([run]) if one.name == "loss"]
+        axes = Figure().subplots()
+        draw_panel(axes, loss, [run])
+        written.append([one.get_marker() for one in axes.lines])
+    assert written == [["."], [".", "^"]]
 
 
 def test_a_picture_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:

@@ -341,6 +341,36 @@ def test_load_from_takes_weights_alone(tmp_path: Path) -> None:
     assert len(recorder(runner).losses()) == 4
 
 
+@pytest.mark.parametrize("bare", [False, True])
+def test_hooks_may_change_weights_that_are_loaded(
+    tmp_path: Path, *, bare: bool
+) -> None:
+    """Before they are put in, of a bare file too; a run's memory is not shown."""
+    seen: list[set[str]] = []
+
+    class Renames(Hook):
+        claims = frozenset({"averages"})
+
+        def after_load_checkpoint(
+            self, runner: Any, checkpoint: dict[str, Any]
+        ) -> None:
+            seen.append(set(checkpoint))
+            weights = checkpoint["state_dict"]
+            for name in list(weights):
+                weights[name.removeprefix("old_")] = weights.pop(name)
+
+    runner = make_runner(PLAN, tmp_path)
+    runner.register_hook(Renames())
+    wanted = {key: one + 1 for key, one in runner.model.state_dict().items()}
+    old: dict[str, Any] = {f"old_{key}": one for key, one in wanted.items()}
+    whole = {"state_dict": old, "averages": 1, "meta": {}}
+    torch.save(old if bare else whole, tmp_path / "old.pth")
+    runner.load_checkpoint(tmp_path / "old.pth", strict=True)
+    assert seen == [{"state_dict"} if bare else {"state_dict", "meta"}]
+    found = runner.model.state_dict()
+    assert all(torch.equal(found[key], one) for key, one in wanted.items())
+
+
 def test_resume_alone_takes_the_work_dirs_newest(tmp_path: Path) -> None:
     """And begins anew if there is none."""
     runner = make_runner(PLAN, tmp_path, resume=True)

@@ -134,7 +134,10 @@ def test_a_run_that_resumes_exactly_passes(tmp_path: Path) -> None:
     )
     assert good, told
     assert told.splitlines() == [
-        "The unbroken run: 6 iterations, an epoch has 2, validations after [2, 4, 6].",
+        (
+            "The unbroken run: 6 iterations, an epoch has 2, validations after "
+            "[2, 4, 6]. 5 trials follow."
+        ),
         "stopped at every place and gone on with in one process: same",
         f"resumed after iteration 1 ({INSIDE}) with 0 workers: same",
         "resumed after iteration 2 (before a validation) with 1 workers: same",

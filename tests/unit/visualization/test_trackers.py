@@ -222,6 +222,27 @@ def test_mlflow_takes_what_its_users_give(
     assert service.read(tmp_path) == {("val/AP_50", 1, 0.5): 1}
 
 
+def test_mlflows_own_file_keeps_artifacts_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the present folder, where the experiment that is always there has them."""
+    service, kept = double("mlflow", monkeypatch)
+    asked: list[str | None] = []
+    module = sys.modules["mlflow"]
+
+    def create(self: Any, name: str, where: str | None) -> str:
+        del self
+        asked.append(where)
+        return name
+
+    monkeypatch.setattr(module.MlflowClient, "create_experiment", create)
+    backend = service.make(tmp_path / "vis")
+    backend.add_scalar("loss", 0.5, 1)
+    backend.close()
+    assert kept.options == [{"experiment": "engine", "name": None}]
+    assert asked == [(tmp_path / "vis" / "mlartifacts").as_uri()]
+
+
 @pytest.mark.parametrize("given", [{}, {"project": "a/b"}, {"api_token": "t"}])
 def test_neptune_is_offline_without_an_account(
     given: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

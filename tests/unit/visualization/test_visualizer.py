@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import structlog
 import torch
 from torch import nn
 
@@ -186,6 +187,36 @@ def test_a_data_sample_may_open_a_window(
     assert pyplot.get_fignums() == []
 
 
+def test_the_image_that_was_set_may_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a figure with the settings given; a key closes it."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    bases = pytest.importorskip("matplotlib.backend_bases")
+    seen = []
+
+    def show(block: bool) -> None:
+        assert block
+        figure = pyplot.gcf()
+        seen.append(figure.get_dpi())
+        for key in ("a", "q"):
+            event = bases.KeyEvent("key_press_event", figure.canvas, key)
+            figure.canvas.callbacks.process("key_press_event", event)
+            seen.append(len(pyplot.get_fignums()))
+
+    monkeypatch.setattr(pyplot, "show", show)
+    visualizer = Visualizer(image=torch.zeros(2, 2), fig_show_cfg={"dpi": 50})
+    visualizer.show(continue_key="q")
+    assert seen == [50, 1, 0]
+    with pytest.raises(ConfigError, match="backend='cv2': give 'matplotlib'"):
+        visualizer.show(backend="cv2")
+
+
+def test_a_figure_to_draw_with_is_refused() -> None:
+    """Nothing here would use it; MMEngine's default is none."""
+    Visualizer(fig_save_cfg={"frameon": False})
+    with pytest.raises(ConfigError, match=r"fig_save_cfg=.*Leave it out, and say in"):
+        Visualizer(fig_save_cfg={"dpi": 100})
+
+
 def test_an_image_is_kept_to_draw_on() -> None:
     """As bytes of three colours; asking for none is told of."""
     visualizer = Visualizer("mine", torch.zeros(2, 2))
@@ -210,14 +241,17 @@ def test_another_rank_cuts_nothing_back(
     assert (tmp_path / "scalars.json").read_text() == '{"loss": 1.0, "step": 0}\n'
 
 
-def test_another_rank_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process writes the run's files."""
+@pytest.mark.parametrize("logger", [None, structlog.get_logger()])
+def test_another_rank_shows_nothing(
+    monkeypatch: pytest.MonkeyPatch, logger: Any
+) -> None:
+    """One process writes the run's files, alone and within a run."""
     monkeypatch.setattr(
         "engine.visualization.visualizer.is_main_process", lambda: False
     )
     backend = Recorder()
     visualizer = Visualizer(vis_backends=backend)
-    visualizer.start()
+    visualizer.start(logger)
     visualizer.add_scalar("loss", 1.0)
     visualizer.add_datasample("cat", 1, show=True)
     visualizer.close()

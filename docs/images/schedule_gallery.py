@@ -1,16 +1,13 @@
-"""Draw docs/images/schedules.png: what each schedule does to a learning rate of 0.1.
+"""The picture schedules.png: what each schedule does to a learning rate of 0.1.
 
-python docs/images/make_schedule_gallery.py
-
-It needs matplotlib (the extra ``plot``). Nothing is trained: the schedules are built as
-in a run of 60 iterations in 6 epochs, and rehearsed.
+It needs matplotlib (the extra ``plot``), and make_pictures.py calls it. Nothing is
+trained: the schedules are built as in a run of 60 iterations in 6 epochs, and
+rehearsed.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from matplotlib.figure import Figure
@@ -19,7 +16,9 @@ from engine.build import build_param_schedulers
 from engine.optim import OptimWrapper
 from engine.optim.scheduler import Place, Rehearsal
 
-HERE = Path(__file__).resolve().parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ITERATIONS, EPOCHS = 60, 6
 BLUE, ORANGE = "#3465a4", "#ce5c00"
 
@@ -93,7 +92,3 @@ def main(picture: Path) -> None:
     figure.supxlabel("iteration (an epoch has 10)", fontsize=9)
     figure.supylabel("learning rate", fontsize=9)
     figure.savefig(picture, dpi=100, metadata={"Software": None}, format="png")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "schedules.png")
