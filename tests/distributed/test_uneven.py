@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ignite.metrics
@@ -98,10 +99,7 @@ def values(data: Any, folder: Path) -> dict[str, Any]:
         metrics=evaluator,
     )
     engine.run(data)
-    found = {
-        name: torch.as_tensor(one).tolist() for name, one in engine.metrics.items()
-    }
-    return found
+    return {name: torch.as_tensor(one).tolist() for name, one in engine.metrics.items()}
 
 
 def all_values(folder: Path) -> list[dict[str, Any]]:
@@ -172,10 +170,11 @@ def errors() -> list[str]:
 
     told(lambda: evaluate(Broken(), 5), ZeroDivisionError, RankFailedError)
     told(lambda: evaluate(Numbers(), 0), DataError)
-    told(lambda: evaluate(ignite.metrics.EpochMetric(len), 1), MetricError)
+    every = ignite.metrics.EpochMetric(lambda one, _: float(len(one)))
+    told(lambda: evaluate(every, 1), MetricError)
     told(lambda: evaluate(ignite.metrics.MeanSquaredError(), 0), DataError)
     weights = nn.Linear(1, 1)
-    weights.weight.device_mesh = None  # type: ignore[assignment]  # as those that lie over ranks
+    vars(weights.weight)["device_mesh"] = None  # as those that lie over ranks
     validator = EvalEngine(lambda *_: None, model=weights)
     told(lambda: validator.run([1] * rank), DataError)
     return found
@@ -193,6 +192,11 @@ def test_what_cannot_be_evaluated_is_told_on_every_rank() -> None:
     assert "rank 1 has one" in other[4]
 
 
+def note(seen: list[int], _: object, batch: int) -> None:
+    """A step that remembers what it saw."""
+    seen.append(batch)
+
+
 def left(folder: Path) -> list[Any]:
     """On a rank: batches seen when rank 1 gets a signal, by where it comes."""
     rank = get_rank()
@@ -201,7 +205,7 @@ def left(folder: Path) -> list[Any]:
         for lengths in ((3, 4), (4, 3), (3, 8), (8, 3)):
             seen: list[int] = []
             trainer = TrainEngine(lambda *_: None, work_dir=folder)
-            validator = EvalEngine(lambda _, one, seen=seen: seen.append(one))
+            validator = EvalEngine(partial(note, seen))
             trainer.validate_with(validator, range(lengths[rank]))
             if rank == 1:
                 validator.add_event_handler(
@@ -231,7 +235,7 @@ def kept_up() -> list[Any]:
     found = []
     for lengths in ((2, 5), (4, 1), (3, 3)):
         model = nn.Linear(1, 1)
-        model.weight.device_mesh = None  # type: ignore[assignment]  # as those that lie over ranks
+        vars(model.weight)["device_mesh"] = None  # as those that lie over ranks
         for data in ([*range(lengths[rank])], iter(range(lengths[rank]))):
             together: list[int] = []
 
