@@ -470,7 +470,7 @@ def _mistakes() -> list[str]:
     tied["b"].weight = tied["a"].weight
     found = []
     wrong: list[tuple[nn.Module, dict[str, Any]]] = [
-        (Net(), {"classes": "Blok"}),
+        (Net(), {"classes": "Blokk"}),
         (Net(), {"modules": "block.*"}),
         (tied, {"modules": "a"}),
     ]
@@ -489,7 +489,7 @@ def _mistakes() -> list[str]:
 def test_what_cannot_be_cut_is_refused_by_name() -> None:
     """Names that fit nothing, and a parameter in two places."""
     no_class, no_name, shared, average = run_ranks(_mistakes, 1)[0]
-    assert "no module with parameters of the class 'Blok'. Did you mean" in no_class
+    assert "no module with parameters of the class 'Blokk'. Did you mean" in no_class
     assert "of the name 'block.*'" in no_name
     assert "'a.weight' and 'b.weight' are one parameter" in shared
     assert "keeps a copy of the model, and torch copies none" in average
