@@ -22,7 +22,7 @@ from engine.checkpoint.pieces import is_sharded
 from engine.dist import control_group, gather_on_main, get_rank, get_world_size
 from engine.state import Exactness, PartReport
 
-__all__ = ["gather_ranks", "names_by_rank", "of_rank"]
+__all__ = ["entries", "gather_ranks", "names_by_rank", "of_rank", "patch_of"]
 
 Path = tuple[Any, ...]
 FORMAT = 1
@@ -55,6 +55,26 @@ def gather_ranks(
     """
     if get_world_size() == 1:
         return
+    leaves, digests = entries(checkpoint, model, reduced=reduced)
+    told = [digests if get_rank() == 0 else None]
+    distributed.broadcast_object_list(told, src=0, group=control_group())
+    main = told[0]
+    assert main is not None
+    patches = gather_on_main(patch_of(leaves, digests, main))
+    if patches is not None:
+        checkpoint["engine"]["ranks"] = {"format": FORMAT, "patches": patches}
+
+
+def entries(
+    checkpoint: Mapping[str, Any], model: nn.Module | None, *, reduced: set[int]
+) -> tuple[dict[Path, Any], dict[Path, bytes]]:
+    """What of a checkpoint may differ between ranks, and its digests, by place.
+
+    Args:
+        checkpoint: As this rank has captured it.
+        model: As for :func:`gather_ranks`.
+        reduced: Likewise.
+    """
     skipped = _MAIN_ONLY
     if model is not None and reduced:
         trained = [one for one in model.parameters() if one.requires_grad]
@@ -66,12 +86,22 @@ def gather_ranks(
             if id(one) in reduced
         }
     leaves = dict(_leaves(checkpoint, skipped))
-    digests = {path: _digest(value) for path, value in leaves.items()}
-    told = [digests if get_rank() == 0 else None]
-    distributed.broadcast_object_list(told, src=0, group=control_group())
-    main = told[0]
-    assert main is not None
-    patch = {
+    return leaves, {path: _digest(value) for path, value in leaves.items()}
+
+
+def patch_of(
+    leaves: Mapping[Path, Any],
+    digests: Mapping[Path, bytes],
+    main: Mapping[Path, bytes],
+) -> dict[str, Any]:
+    """What a rank has otherwise than rank 0.
+
+    Args:
+        leaves: The rank's entries by place.
+        digests: Theirs.
+        main: Those of rank 0's.
+    """
+    return {
         "set": [
             [list(path), _on_host(value)]
             for path, value in leaves.items()
@@ -79,9 +109,6 @@ def gather_ranks(
         ],
         "drop": [list(path) for path in main if path not in leaves],
     }
-    patches = gather_on_main(patch)
-    if patches is not None:
-        checkpoint["engine"]["ranks"] = {"format": FORMAT, "patches": patches}
 
 
 def of_rank(

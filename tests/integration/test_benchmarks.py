@@ -149,6 +149,29 @@ def test_the_benchmarks_of_saving_run(name: str, expected: str, tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.distributed
+def test_the_benchmarks_of_ranks_run(tmp_path: Path) -> None:
+    """Of two real ones, and of simulated ones."""
+    *table, last = run_quick("bench_distributed.py", tmp_path)
+    read = json.loads(last)
+    assert (read["benchmark"], read["quick"], read["ranks"]) == ("distributed", True, 2)
+    assert set(read["over_bare"]) == {
+        "bare loop",
+        "bare loop, once more",
+        "bare loop, exchange waited for",
+        "bare loop, exchange overlapped",
+        "TrainEngine",
+    }
+    assert "blocked by a save" in "\n".join(table)
+    read = json.loads(run_quick("bench_scale.py", tmp_path)[-1])
+    assert (read["benchmark"], read["ranks"]) == ("scale", 32)
+    figures = read["figures"]
+    # Of a rank, whatever their number; and of rank 0, by that.
+    assert 0 < figures["patch of a rank, bytes to rank 0"] < 100_000
+    assert figures["file, KiB with all ranks"] > figures["file, KiB alone"]
+
+
+@pytest.mark.slow
 def test_the_data_benchmark_measures_each_setting() -> None:
     """Each setting of each dataset, and resumes that fetch one batch each."""
     printed = run_quick("bench_data.py")
