@@ -13,13 +13,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from engine.checkpoint import Store, read
 from engine.config import Config
+from engine.registry import Registry, roots
 from tests import forked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -54,6 +59,18 @@ def value(printed: str, name: str) -> float:
     return float(found[1])
 
 
+@pytest.fixture
+def registries_kept() -> Iterator[None]:
+    """What a config registers here is gone afterwards: other tests use those names."""
+    registries = [one for one in vars(roots).values() if isinstance(one, Registry)]
+    before = [dict(one._modules) for one in registries]
+    yield
+    for one, modules in zip(registries, before, strict=True):
+        one._modules.clear()
+        one._modules.update(modules)
+
+
+@pytest.mark.usefixtures("registries_kept")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_shown_config_loads_back(name: str, tmp_path: Path) -> None:
     """What ``engine config show`` prints is the same config again."""
