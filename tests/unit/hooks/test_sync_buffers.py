@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import ignite.distributed as idist
 import pytest
 import torch
 from torch import nn
@@ -49,7 +48,7 @@ def one_rank(rank: int, folder: str) -> None:
         hook.before_val_epoch(run_at(6, model))
         assert model.running_mean.tolist() == [2.0, 2.0]
     finally:
-        idist.finalize()
+        torch.distributed.destroy_process_group()
 
 
 @pytest.mark.distributed
