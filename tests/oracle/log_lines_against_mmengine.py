@@ -87,6 +87,7 @@ def both(chance: random.Random, number: int, *, by_epoch: bool) -> tuple[Any, An
         val_dataloader=[0] * EVALUATED,
     )
     ours = types.SimpleNamespace(
+        logger=types.SimpleNamespace(warning=lambda *_, **__: None),
         **facts,
         message_hub=hubs[1],
         clock=types.SimpleNamespace(epoch_length=LENGTH),
