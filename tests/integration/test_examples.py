@@ -20,6 +20,7 @@ import torch
 
 from engine.checkpoint import Store, read
 from engine.config import Config
+from engine.config.code_file import HOME
 from engine.registry import Registry, roots
 from tests import forked
 
@@ -61,13 +62,21 @@ def value(printed: str, name: str) -> float:
 
 @pytest.fixture
 def registries_kept() -> Iterator[None]:
-    """What a config registers here is gone afterwards: other tests use those names."""
+    """What a config registers here is gone afterwards: other tests use those names.
+
+    So is its module: a file that has not changed is not run a second time, and another
+    test that reads it would find nothing registered.
+    """
     registries = [one for one in vars(roots).values() if isinstance(one, Registry)]
     before = [dict(one._modules) for one in registries]
+    read_before = set(sys.modules)
     yield
     for one, modules in zip(registries, before, strict=True):
         one._modules.clear()
         one._modules.update(modules)
+    for name in set(sys.modules) - read_before:
+        if name.startswith(f"{HOME}."):
+            del sys.modules[name]
 
 
 @pytest.mark.usefixtures("registries_kept")
