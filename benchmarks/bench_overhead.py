@@ -398,7 +398,7 @@ def check_budgets(
     *,
     help_needs_torch: bool,
 ) -> list[Budget]:
-    """The budgets of design.md, "Performance"."""
+    """The budgets of design.md, "Performance", and of decision 13."""
     budgets = []
     for scenario, rows in tables.items():
         row = {row.name: row for row in rows}
@@ -409,6 +409,10 @@ def check_budgets(
             found, *spread = ratio(row[RUNNER], row[PEER])
             what = f"Runner, default hooks / MMEngine's share ({scenario})"
             budgets.append(Budget(what, found, 0.15, spread=tuple(spread)))
+        found, *spread = ratio(row[RUNNER], row[HAND])
+        what = f"Runner, default hooks / the same by hand ({scenario})"
+        limit = 4 if scenario == "noop" else 3  # docs/decisions/0013
+        budgets.append(Budget(what, found, limit, spread=tuple(spread)))
     if not any("MMEngine" in budget.what for budget in budgets):
         what = "Runner, default hooks / MMEngine's share (--mmengine-python)"
         budgets.append(Budget(what, None, 0.15))
