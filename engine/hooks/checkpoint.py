@@ -19,7 +19,7 @@ from engine.checkpoint import (
     publish,
 )
 from engine.dist import is_main_process, on_main
-from engine.errors import ConfigError
+from engine.errors import ConfigError, MetricError
 from engine.evaluator.evaluator import get_metric_number
 from engine.events import Events, Priority
 from engine.hooks.agreed import agreed_metrics
@@ -248,9 +248,18 @@ class CheckpointHook(Hook):
             self._rules = self._rules or self._find_rules(self._monitored, None)
         number = runner.epoch if self.by_epoch else runner.iter
         for name in self._monitored:
-            score = get_metric_number(name, metrics)
+            try:
+                score = get_metric_number(name, metrics)
+            except MetricError as error:
+                message = f"CheckpointHook: save_best={name!r}: {error}"
+                raise MetricError(message) from error
             if math.isnan(score):
-                runner.logger.warning("best_metric_is_nan", metric=name)
+                runner.logger.warning(
+                    "best_metric_is_nan",
+                    line=f"CheckpointHook: save_best={name!r}: the metric is nan, "
+                    "which is never the best: nothing is saved for it",
+                    metric=name,
+                )
             elif is_better(score, self._best_scores.get(name), self._rule(name)):
                 self._best_scores[name] = score
                 label = name.replace("/", "_")

@@ -56,11 +56,14 @@ def test_a_metric_that_returns_no_dict(found: Any, tmp_path: Path) -> None:
         runner(tmp_path, Gives(found)).train()
 
 
-def test_a_metric_that_is_nan_is_never_the_best(tmp_path: Path) -> None:
+def test_a_metric_that_is_nan_is_never_the_best(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The run goes on; a number after it is the best so far."""
     metric = Gives({"acc": math.nan}, {"acc": 0.1})
     made = runner(tmp_path, metric, save_best="acc")
     made.train()
+    assert "save_best='acc': the metric is nan" in capsys.readouterr().err
     assert [one.name for one in tmp_path.glob("best_*.pth")] == ["best_acc_epoch_2.pth"]
     log = next(tmp_path.glob("*/*.log.jsonl")).read_text()
     assert '"best_metric_is_nan"' in log
@@ -72,9 +75,8 @@ def test_a_watched_metric_that_is_missing(tmp_path: Path) -> None:
         runner(
             tmp_path, Gives({"accuracy": 0.1}), save_best="accurasy", rule="greater"
         ).train()
-    assert "no metric is called 'accurasy'. Did you mean 'accuracy'?" in str(
-        error.value
-    )
+    asked = "CheckpointHook: save_best='accurasy': no metric is called 'accurasy'."
+    assert f"{asked} Did you mean 'accuracy'?" in str(error.value)
     assert "The evaluation gave 'accuracy'." in str(error.value)
 
 
