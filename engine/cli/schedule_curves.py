@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
+from engine.errors import amount
 from engine.optim.scheduler import Place, Rehearsal
 
 if TYPE_CHECKING:
@@ -154,10 +155,11 @@ def _worth(extreme: _Extreme) -> float:
 
 def _length(place: Place) -> str:
     if place.max_iters is not None:
-        return f"{place.max_iters} iterations"
+        return amount(place.max_iters, "iteration")
+    epochs = amount(place.max_epochs or 0, "epoch")
     if place.epoch_length is None:
-        return f"{place.max_epochs} epochs"
-    return f"{place.max_epochs} epochs of {place.epoch_length} iterations"
+        return epochs
+    return f"{epochs} of {amount(place.epoch_length, 'iteration')}"
 
 
 def _name(found: Curves, tick: int, words: list[str]) -> str:

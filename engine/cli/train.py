@@ -10,6 +10,7 @@ import typer
 from engine.checkpoint import find_latest_checkpoint
 from engine.cli.config_file import load_config
 from engine.dist import is_main_process
+from engine.errors import amount
 from engine.hooks import CheckpointHook
 from engine.registry import RUNNERS
 from engine.runner import fast_dev_run
@@ -53,8 +54,9 @@ def run(
         return
     state = runner.state
     typer.echo(
-        f"\nTrained {state.epoch} epochs, {state.iteration} iterations, "
-        f"{state.samples} samples in {state.elapsed_seconds:.1f} s."
+        f"\nTrained {amount(state.epoch, 'epoch')}, "
+        f"{amount(state.iteration, 'iteration')}, "
+        f"{amount(state.samples, 'sample')} in {state.elapsed_seconds:.1f} s."
     )
     show_places(runner)
     latest = find_latest_checkpoint(runner.work_dir)

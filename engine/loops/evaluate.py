@@ -18,7 +18,7 @@ from engine.dataset import (
     signals_left,
 )
 from engine.dist import get_world_size, sum_over_ranks
-from engine.errors import DataError, MetricError, StateError, a_type
+from engine.errors import DataError, MetricError, StateError, a_type, amount
 from engine.events import Priority
 from engine.loops.clock import Clock
 from engine.loops.context import EngineContext
@@ -471,7 +471,7 @@ class EvalEngine(DrivenEvaluation):
         self._between_batches()
 
     def _done_so_far(self) -> str:
-        return f"after {self._done} batches of a {self.mode}"
+        return f"after {amount(self._done, 'batch', 'batches')} of a {self.mode}"
 
     def _on_epoch_completed(self) -> None:
         done = self._done

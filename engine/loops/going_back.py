@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from engine.dist import on_main
-from engine.errors import NonFiniteError, StateError
+from engine.errors import NonFiniteError, StateError, amount
 from engine.loops.left_out import RollBack, nothing_left
 from engine.loops.paying import PayingEngine
 from engine.state import Phase
@@ -117,8 +117,9 @@ class GoingBackEngine(PayingEngine):
             state.epoch_cut = "end" if self._passes_are_epochs() else ""
         self.context.logger.warning(
             "rolled_back",
-            line=f"{asked.reason}: back to {path} ({state.iteration} iterations). Left "
-            f"out from now on (pass, batch): {batches}",
+            line=f"{asked.reason}: back to {path} "
+            f"({amount(state.iteration, 'iteration')}). Left out "
+            f"from now on (pass, batch): {batches}",
             path=str(path),
             iteration=state.iteration,
             left_out=batches,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ignite.metrics import Metric
 
-from engine.errors import MetricError
+from engine.errors import MetricError, amount
 from engine.evaluator.ignite_memory import IgniteMemory
 from engine.state import (
     DueKind,
@@ -254,5 +254,5 @@ def examine(saved: Plain) -> list[PartReport]:
     if "whole" in saved:
         why = f"it begins again whole, from the state of its start: {saved['whole']}"
         return [PartReport(PART, Exactness.EXACT, why)]
-    why = f"it goes on after {saved['batches']} batches"
+    why = f"it goes on after {amount(saved['batches'], 'batch', 'batches')}"
     return [PartReport(PART, Exactness.EXACT, why)]

@@ -12,7 +12,7 @@ from ignite.engine import State
 from ignite.engine.events import EventsList
 
 from engine.dist import get_world_size
-from engine.errors import EventError, did_you_mean
+from engine.errors import EventError, amount, did_you_mean
 from engine.events import Bus, Events, FilteredEvent, Handle, Priority, bind
 from engine.events.filters import Filter, Predicate
 from engine.loops.inner_loop import InnerLoop
@@ -276,8 +276,9 @@ class EventEngine(InnerLoop):
         """What was done, for the message of a run that was stopped."""
         done = self.run_state.progress
         return (
-            f"after {done.iteration} iterations ({done.epoch} epochs and "
-            f"{done.epoch_iteration} iterations)"
+            f"after {amount(done.iteration, 'iteration')} "
+            f"({amount(done.epoch, 'epoch')} and "
+            f"{amount(done.epoch_iteration, 'iteration')})"
         )
 
     @property

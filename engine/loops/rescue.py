@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.checkpoint import HostCopy, Store, name_of, parent_of
 from engine.dist import get_world_size, is_main_process, on_main
-from engine.errors import ConfigError, NonFiniteError
+from engine.errors import ConfigError, NonFiniteError, amount
 from engine.events import Events, Priority
 from engine.loops.rewind import Rewind
 from engine.loops.stop_file import StopFile
@@ -188,8 +188,8 @@ class Rescue:
         if path is None:
             return f"{told}This run has no checkpoint yet: it begins anew."
         return (
-            f"{told}The newest checkpoint is {path}; a resume from it does {again} "
-            "iterations again, exactly as they were."
+            f"{told}The newest checkpoint is {path}; a resume from it does "
+            f"{amount(again, 'iteration')} again, exactly as before."
         )
 
     def _is_there(self, path: Location) -> bool:
@@ -246,8 +246,8 @@ class Rescue:
         again = self._trainer.run_state.iteration - iteration
         return (
             f"{_place(self._trainer)} Nothing is saved from what failed; {path} is the "
-            f"copy that was frozen after {iteration} iterations. A resume from it does "
-            f"{again} iterations again, exactly as they were."
+            f"copy that was frozen after {amount(iteration, 'iteration')}. A resume "
+            f"from it does {amount(again, 'iteration')} again, exactly as before."
         )
 
 
@@ -255,6 +255,7 @@ def _place(trainer: Any) -> str:
     state = trainer.run_state
     was = "training" if state.phase is Phase.FAILED else state.phase.value
     return (
-        f"the run failed while {was}, after {state.iteration} iterations "
-        f"({state.epoch} epochs and {state.epoch_iteration} iterations)."
+        f"the run failed while {was}, after {amount(state.iteration, 'iteration')} "
+        f"({amount(state.epoch, 'epoch')} and "
+        f"{amount(state.epoch_iteration, 'iteration')})."
     )

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from engine.dist import all_gather_object, get_rank, get_world_size
-from engine.errors import ConfigError
+from engine.errors import ConfigError, amount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +80,7 @@ def describe_difference(
             f"{other['config']} on {told[1]}; the first line that differs: "
             f"{one.strip()!r} and {two.strip()!r}"
         )
-    more = f" (and {len(others) - 1} ranks more)" if others[1:] else ""
+    more = f" (and {amount(len(others) - 1, 'rank')} more)" if others[1:] else ""
     return (
         f"the ranks of this run do not have the same{more}: {'; '.join(parts)}. Start "
         "all of them with the same files and versions"

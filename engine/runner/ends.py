@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import RunInterrupted
+from engine.errors import RunInterrupted, amount
 from engine.state import Phase
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def telling_the_end(runner: Any) -> Iterator[None]:
         # Whoever catches it shows it on the console: the traceback is for the file.
         runner.logger.error(  # noqa: TRY400
             "run_failed",
-            line=f"The run failed after {runner.state.iteration} iterations",
+            line=f"The run failed after {amount(runner.state.iteration, 'iteration')}",
             error=f"{type(error).__name__}: {error}",
             traceback=format_exc(),
             **_place(runner),
@@ -47,8 +47,8 @@ def _tell(runner: Any, outcome: str, reason: str) -> None:
     place = _place(runner)
     runner.logger.info(
         "training_ends",
-        line=f"Training {outcome} after {place['epoch']} epochs, {place['iter']} "
-        f"iterations{why}",
+        line=f"Training {outcome} after {amount(place['epoch'], 'epoch')}, "
+        f"{amount(place['iter'], 'iteration')}{why}",
         outcome=outcome,
         reason=reason,
         **place,

@@ -37,7 +37,14 @@ from engine.dataset import check_sample_randomness
 from engine.dist import is_main_process, on_main
 from engine.dist.failure import naming_failed_ranks
 from engine.dist.place import check_launcher
-from engine.errors import ConfigError, DataError, a_type, check_switch, did_you_mean
+from engine.errors import (
+    ConfigError,
+    DataError,
+    a_type,
+    amount,
+    check_switch,
+    did_you_mean,
+)
 from engine.hooks import HookSet
 from engine.logging import is_terminal
 from engine.loops import EvalEngine, TrainEngine
@@ -759,8 +766,9 @@ class Runner(RunnerBuilders):
         self._has_weights = self._has_run = True
         self.logger.info(
             "resumed",
-            line=f"Resumed from {path}: {self.epoch} epochs and "
-            f"{self.state.epoch_iteration} iterations are done ({self.iter} in all)",
+            line=f"Resumed from {path}: {amount(self.epoch, 'epoch')} and "
+            f"{amount(self.state.epoch_iteration, 'iteration')} are done "
+            f"({self.iter} in all)",
             path=str(path),
             epoch=self.epoch,
             iter=self.iter,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.dist import is_main_process
-from engine.errors import ConfigError
+from engine.errors import ConfigError, amount
 from engine.registry import VISUALIZERS
 from engine.state import fence
 from engine.visualization.backend import BaseVisBackend
@@ -315,7 +315,8 @@ class Visualizer(NamedVisualizer):
             if health.lost and self._logger is not None:
                 self._logger.info(
                     "backend_lost",
-                    line=f"{name} was not shown {health.lost} things, since it failed",
+                    line=f"{name} was not shown {amount(health.lost, 'thing')}, since "
+                    "it failed",
                     backend=name,
                     lost=health.lost,
                 )

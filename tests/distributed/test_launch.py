@@ -162,7 +162,7 @@ def test_torchrun_restarts_a_run_that_goes_on(whole: Path, tmp_path: Path) -> No
         BREAK="kill_once 1 5",
         OMP_NUM_THREADS="1",
     )
-    assert "Resumed from work/epoch_1.pth: 1 epochs" in done.stderr
+    assert "Resumed from work/epoch_1.pth: 1 epoch and" in done.stderr
     assert_trained(tmp_path, [done], whole)
 
 

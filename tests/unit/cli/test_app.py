@@ -183,7 +183,7 @@ def test_validate_prints_the_metrics_of_the_newest_checkpoint(tmp_path: Path) ->
     best = "default_hooks={'checkpoint': {'save_best': 'mean', 'rule': 'less'}}"
     change = ["--set", "train_cfg.max_epochs=1", "--set", best]
     trained = RUNNER.invoke(app, ["train", *call, *change])
-    assert "Trained 1 epochs, 2 iterations" in trained.stdout
+    assert "Trained 1 epoch, 2 iterations" in trained.stdout
     assert (
         f"\n  best        {work_dir / 'best_mean_epoch_1.pth'}: mean " in trained.stdout
     )

@@ -25,7 +25,7 @@ def test_another_config_is_named_with_its_first_line() -> None:
     found = [facts("a"), facts("b", config="d"), facts("c", config="d")]
     told = describe_difference(found, [1, 2], ("x = 1\ny = 2", "x = 1\ny = 3"))
     assert "'y = 2' and 'y = 3'" in told
-    assert "(and 1 ranks more)" in told
+    assert "(and 1 rank more)" in told
     longer = describe_difference(found, [1], ("x = 1", "x = 1\ny = 3"))
     assert "'' and 'y = 3'" in longer
 
