@@ -31,11 +31,13 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["client", "run", "variables"]
+__all__ = ["LIBRARIES", "client", "run", "variables"]
 
 ROOT = Path(__file__).parents[1]
 ADDRESS = "ENGINE_TESTS_SERVER"  # the environment's name for the server's socket
 RANKS = {"--nproc", "--launcher", "WORLD_SIZE"}  # a command that has one has ranks
+LIBRARIES = ("torch", "ignite.engine", "ignite.metrics", "numpy", "pytest")
+"""What another copy of the package can start from: nothing of ours."""
 PRELOAD = (
     "engine.runner",
     "engine.cli.app",
@@ -56,7 +58,10 @@ PRELOAD = (
 
 
 def run(
-    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    preload: tuple[str, ...] = PRELOAD,
 ) -> subprocess.CompletedProcess[str]:
     """What ``python ARGUMENTS`` does in that folder: a script, or ``-m MODULE``.
 
@@ -64,8 +69,9 @@ def run(
         arguments: Those of the interpreter, ``-m MODULE`` or a script first.
         cwd: Folder to run in.
         env: Environment; default: ours, with the checkout importable.
+        preload: Modules that are imported already.
     """
-    address = _server()
+    address = _server(preload)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     words = [str(argument) for argument in arguments]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -91,10 +97,10 @@ def _text(file: IO[bytes]) -> str:
 
 
 @functools.cache
-def _server() -> str:
+def _server(preload: tuple[str, ...] = PRELOAD) -> str:
     """The address of this process's server; it ends when this process does."""
     server = subprocess.Popen(
-        [sys.executable, __file__, "--serve"],
+        [sys.executable, __file__, "--serve", *preload],
         stdin=subprocess.PIPE,  # its end tells the server that we are gone
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -134,9 +140,9 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
     return bytes(found)
 
 
-def _serve() -> None:
+def _serve(preload: list[str]) -> None:
     """Fork for each request; returns in the forked process only, made ready to run."""
-    for name in PRELOAD:
+    for name in preload:
         importlib.import_module(name)
     address = f"engine-tests-{os.getpid()}"
     listening = socket.socket(socket.AF_UNIX)
@@ -193,8 +199,8 @@ def _run() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--serve"]:
-        _serve()
+    if sys.argv[1] == "--serve":
+        _serve(sys.argv[2:])
         _run()
     else:
         streams = (sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from attrs import frozen
+
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -296,22 +295,26 @@ def copy_of_the_project(folder: Path) -> None:
 
 # A broken program's tests may leave threads and queues at which the interpreter's exit
 # waits for ever; what pytest found is printed by then.
-RUN = (
-    "import os, sys, pytest; code = pytest.main(sys.argv[1:]); sys.stdout.flush(); "
-    "os._exit(code)"
-)
+RUN = """\
+import os, sys, pytest
+code = pytest.main(sys.argv[1:])
+sys.stdout.flush()
+os._exit(code)
+"""
 
 
 def outcome(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
     """Exit code and output of pytest, on the package in the folder."""
     plain = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=line"]
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, *plain, *tests],
+    script = folder / "run_pytest.py"
+    script.write_text(RUN)
+    done = forked.run(
+        script,
+        *plain,
+        *tests,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
+        env={"PYTHONPATH": str(folder)},
+        preload=forked.LIBRARIES,
     )
     return done.returncode, done.stdout
 
