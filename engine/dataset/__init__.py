@@ -2,7 +2,13 @@
 
 from engine.dataset.apart import draws_apart
 from engine.dataset.collate import count_samples, default_collate, pseudo_collate
-from engine.dataset.cursor import Cursor, data_shape, open_cursor, reads_alike
+from engine.dataset.cursor import (
+    Cursor,
+    data_shape,
+    open_cursor,
+    reads_alike,
+    shares_unseen,
+)
 from engine.dataset.index_shuffle import index_shuffle
 from engine.dataset.length import data_length
 from engine.dataset.loader import LoaderCursor
@@ -59,6 +65,7 @@ __all__ = [
     "rank_indices",
     "rank_places",
     "reads_alike",
+    "shares_unseen",
     "signals_held",
     "signals_left",
 ]

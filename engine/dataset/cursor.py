@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.state import PartReport
     from engine.typing import Plain
 
-__all__ = ["Cursor", "data_shape", "open_cursor", "reads_alike"]
+__all__ = ["Cursor", "data_shape", "open_cursor", "reads_alike", "shares_unseen"]
 
 
 class Cursor(Protocol):
@@ -86,6 +86,11 @@ def data_shape(cursor: Cursor) -> DataShape:
 def reads_alike(cursor: Cursor) -> bool:
     """Whether several ranks read all of the data, and in the same order."""
     return isinstance(cursor, LoaderCursor) and cursor.is_shared_by_nobody
+
+
+def shares_unseen(cursor: Cursor) -> bool:
+    """Whether each of several ranks reads what its data yields, a share or not."""
+    return get_world_size() > 1 and not isinstance(cursor, LoaderCursor)
 
 
 def open_cursor(

@@ -17,7 +17,7 @@ from engine.dataset import (
     count_samples,
     signals_left,
 )
-from engine.dist import get_world_size, sum_over_ranks
+from engine.dist import sum_over_ranks
 from engine.errors import DataError, MetricError, StateError, a_type, amount
 from engine.events import Priority
 from engine.loops.clock import Clock
@@ -33,7 +33,7 @@ from engine.loops.eval_size import (
 from engine.loops.evaluation_mode import evaluation_mode
 from engine.loops.inside import PART, Gathered, put_back, read_place, why_not
 from engine.loops.rewind import Rewind
-from engine.loops.rounds import Rounds
+from engine.loops.rounds import Rounds, convene
 from engine.loops.stops import Halt, Stops
 from engine.state import (
     Exactness,
@@ -247,7 +247,7 @@ class EvalEngine(DrivenEvaluation):
         state.move(_PHASES[self.mode])
         self._done = self._samples = 0
         self.state.metrics = {}
-        self._rounds = self._convene()
+        self._rounds = convene(self.context.stops, self.model)
         if self.evaluator is not None:
             self.evaluator.reset()
         nested = outer is Phase.TRAINING
@@ -269,15 +269,6 @@ class EvalEngine(DrivenEvaluation):
         if self._done == 0 and drive is None and self._rounds is None:
             refuse_empty(data)
         state.move(outer)
-
-    def _convene(self) -> Rounds | None:
-        """With several ranks: what lets them end together."""
-        if get_world_size() == 1:
-            return None
-        parameters = () if self.model is None else self.model.parameters()
-        # Not by their class: importing torch's takes as long as all of ours.
-        together = any(hasattr(one, "device_mesh") for one in parameters)
-        return Rounds(self.context.stops, together=together)
 
     def _open(self, data: Iterable[Any], length: int | None, *, goes_on: bool) -> None:
         """Get the data ready, and find out whether a validation was left in it."""

@@ -16,19 +16,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torch.nn.parallel import DistributedDataParallel
+
 from engine.dist import get_rank, get_world_size
 from engine.errors import DataError
 from engine.loops.council import CLOCK, SIGNALS, Ballots, heed_stops, stops_noted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from torch import nn
 
     from engine.loops.stops import Stops
 
-__all__ = ["Rounds"]
+__all__ = ["Rounds", "convene"]
 
 _HAS, _MORE = "has a batch", "may have another one"
 _KINDS = (_HAS, _MORE, *SIGNALS, CLOCK, "interrupt", "terminate")
+
+
+def convene(stops: Stops, model: nn.Module | None) -> Rounds | None:
+    """With several ranks: what lets them end an evaluation together.
+
+    Args:
+        stops: The run's.
+        model: What is evaluated, as far as that is known.
+    """
+    if get_world_size() == 1:
+        return None
+    parameters = () if model is None else model.parameters()
+    modules = () if model is None else model.modules()
+    # Not by their class: importing torch's takes as long as all of ours.
+    together = any(hasattr(one, "device_mesh") for one in parameters)
+    wrappers = [one for one in modules if isinstance(one, DistributedDataParallel)]
+    broadcasting = [
+        one
+        for one in wrappers
+        if one.will_sync_module_buffers()  # type: ignore[no-untyped-call]  # torch's
+    ]
+    return Rounds(stops, together=together, broadcasting=broadcasting)
 
 
 class Rounds:
@@ -38,11 +64,21 @@ class Rounds:
         stops: The run's.
         together: Whether each forward needs all ranks, as that of a model does whose
             tensors lie over them.
+        broadcasting: Wrappers whose next forward sends rank 0's buffers to all ranks.
+            Where a rank has no batch at all, no rank's does: each evaluates with its
+            own, and the next forward in training sends them.
     """
 
-    def __init__(self, stops: Stops, *, together: bool = False) -> None:
+    def __init__(
+        self,
+        stops: Stops,
+        *,
+        together: bool = False,
+        broadcasting: Sequence[DistributedDataParallel] = (),
+    ) -> None:
         self._stops = stops
         self._together = together
+        self._broadcasting = broadcasting
         self._world = get_world_size()
         self._ballots = Ballots(_KINDS)
         self._open = self._over = False
@@ -72,8 +108,10 @@ class Rounds:
         asked = {_HAS} if last else {_HAS, _MORE}
         self._vote(asked, interrupt=interrupt, terminate=terminate)
         self._count += 1
-        if self._together and self._count == 1:
+        if self._count == 1 and self._together:
             self._check_all_have_one()
+        if self._count == 1 and self._broadcasting:
+            self._broadcast(on=self._ballots.counts()[_HAS] == self._world)
 
     def after_batch(self) -> bool:
         """That batch is evaluated; whether all ranks leave the evaluation here."""
@@ -116,6 +154,12 @@ class Rounds:
             if self._together and keep_up is not None:
                 keep_up()
         self._over = True
+        self._broadcast(on=True)
+
+    def _broadcast(self, *, on: bool) -> None:
+        # A forward without gradients takes the flag back: ranks would differ in it.
+        for wrapper in self._broadcasting:
+            wrapper.require_forward_param_sync = on
 
     def _vote(self, asked: set[str], *, interrupt: bool, terminate: bool) -> None:
         asked |= stops_noted(self._stops)

@@ -15,6 +15,7 @@ from engine.dataset import (
     draws_apart,
     open_cursor,
     reads_alike,
+    shares_unseen,
 )
 from engine.dist import gather_on_all, get_rank, get_world_size
 from engine.errors import DataError, EngineError, StateError
@@ -393,6 +394,13 @@ class TrainEngine(Driven, GoingBackEngine):
                 "ranks_read_alike",
                 line="Each rank reads all of the training data, in the same order: "
                 "give its loader a sampler that shares it, such as DefaultSampler",
+            )
+        elif shares_unseen(cursor):
+            self.context.logger.info(
+                "ranks_share_unseen",
+                line="Each rank trains on all that its own training data yields: only "
+                "the data itself can share samples among ranks. It knows them by "
+                "engine.dist.get_dist_info()",
             )
         self._read = (data, epoch_length)
         self._reads_apart = draws_apart(data, self._randomness)

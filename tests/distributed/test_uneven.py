@@ -11,6 +11,7 @@ import ignite.metrics
 import pytest
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, IterableDataset
 
 from engine import Events, TrainEngine
@@ -258,3 +259,29 @@ def test_ranks_keep_up_with_forwards_that_need_them_all() -> None:
     assert [forwards for forwards, *_ in other] == [5, 5, 4, 4, 3, 3]
     assert [count for _, count, _ in one] == [2, 2, 4, 4, 3, 3]
     assert [count for _, count, _ in other] == [5, 5, 1, 1, 3, 3]
+
+
+def broadcast() -> list[Any]:
+    """On a rank: evaluations by a step that calls DDP's wrapper, between steps."""
+    rank, _ = get_dist_info()
+    torch.manual_seed(0)
+    model = DistributedDataParallel(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+    batch = torch.randn(4, 2) + rank
+    found = []
+    for lengths in ((2, 5), (0, 3), (3, 0), (4, 4)):
+        for _ in range(2):
+            model(batch).square().sum().backward()
+        validator = EvalEngine(lambda *_: model(batch), model=model)
+        validator.run([0] * lengths[rank])
+        found.append(validator.state.iteration)
+    model(batch)
+    model.eval()
+    model(batch)  # with rank 0's
+    return [*found, [one.tolist() for one in model.buffers()]]
+
+
+def test_a_wrapper_that_broadcasts_buffers_waits_for_nobody() -> None:
+    """A rank without a batch has no forward to take part by; nor do steps part."""
+    one, other = run_ranks(broadcast, 2)
+    assert [one[:4], other[:4]] == [[2, 0, 3, 4], [5, 3, 0, 4]]
+    assert one[4] == other[4]
