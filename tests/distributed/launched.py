@@ -39,6 +39,14 @@ class Data:
         return {"inputs": torch.randn(4, generator=generator), "data_samples": 0}
 
 
+def told_of_failure() -> bool:
+    """Whether rank 0 has written that another rank is lost."""
+    return any(
+        "ended without a word" in path.read_text()
+        for path in Path("work").glob("*/*.jsonl")
+    )
+
+
 class Break(Hook):
     """At one iteration of one rank (-1: of all), do what ``BREAK`` says.
 
@@ -62,6 +70,8 @@ class Break(Hook):
             os.kill(os.getppid(), signal.SIGTERM)  # the command that started this rank
             while signal.getsignal(signal.SIGTERM) == mine:
                 time.sleep(0.001)  # until it came here
+        while how == "hang" and not told_of_failure():
+            time.sleep(0.01)
         once = Path("killed")
         if how == "kill" or (how == "kill_once" and not once.exists()):
             once.touch()
@@ -79,3 +89,4 @@ train_cfg = {"max_epochs": 2}
 optim_wrapper = {"optimizer": {"type": "SGD", "lr": 0.1}}
 custom_hooks = [{"type": Break}]
 randomness = {"seed": 7}
+env_cfg = {"dist_cfg": {"timeout": int(os.environ.get("TIMEOUT", "60"))}}

@@ -130,6 +130,26 @@ def test_rank_0_stays_until_others_know_why_it_failed(tmp_path: Path) -> None:
     assert "ended without a word" not in first.stderr + second.stderr
 
 
+def test_a_rank_that_hangs_is_named(tmp_path: Path) -> None:
+    """By the other one, once the timeout is over, though the process lives."""
+    port = str(free_port())
+    waited, hung = together(
+        *(
+            lambda rank=rank: train(
+                tmp_path,
+                *("--launcher", "pytorch"),
+                **{**rank_variables(rank, 2), "MASTER_PORT": port},
+                BREAK="hang 1 3",
+                TIMEOUT="2",
+            )
+            for rank in (0, 1)
+        )
+    )
+    assert (waited.returncode, hung.returncode) == (1, 1)
+    told = r"error: rank 1 on \S+ ended without a word \(killed\?\), or hangs\. Rank 0 "
+    assert len(re.findall(told, waited.stderr)) == 1
+
+
 @pytest.mark.skipif(shutil.which("mpirun") is None, reason="no mpirun on this machine")
 def test_mpirun_starts_ranks(whole: Path, tmp_path: Path) -> None:
     """Open MPI's variables are enough: no MPI is loaded into the ranks."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from engine.dataset import DefaultSampler
 from engine.dist import get_dist_info, get_rank
 from engine.errors import DataError, MetricError, RankFailedError, RunInterrupted
 from engine.evaluator import BaseMetric, DumpResults, Evaluator
+from engine.logging import build_logger
 from engine.loops import EvalEngine
 from tests.ranks import run_ranks
 
@@ -285,3 +288,31 @@ def test_a_wrapper_that_broadcasts_buffers_waits_for_nobody() -> None:
     one, other = run_ranks(broadcast, 2)
     assert [one[:4], other[:4]] == [[2, 0, 3, 4], [5, 3, 0, 4]]
     assert one[4] == other[4]
+
+
+def told_of_training_data() -> list[str]:
+    """On a rank: what the log says of data that ranks share, or do not."""
+    found = []
+    numbers: Any = [*range(8)]
+    for data in (
+        listed(8),
+        DataLoader(numbers),
+        DataLoader(Shares(8), batch_size=None),
+        [1, 2],
+    ):
+        console = io.StringIO()
+        trainer = TrainEngine(
+            lambda *_: None,
+            facilities={"logger": build_logger("told", console=console)},
+        )
+        trainer.run(data, max_iters=2)
+        remarks = re.findall("Each rank (reads all|trains on all)", console.getvalue())
+        found.append(", ".join(remarks))
+    return found
+
+
+def test_data_that_ranks_may_not_share_is_told_of() -> None:
+    """A loader that nobody has divided, and what only itself can divide."""
+    told = ["", "reads all", "trains on all", "trains on all"]
+    assert run_ranks(told_of_training_data, 2)[0] == told
+    assert told_of_training_data() == [""] * 4
