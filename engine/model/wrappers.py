@@ -20,6 +20,7 @@ from engine.model.anomalous import detect_anomalous_params
 from engine.model.base_model import BaseModel, call_with
 from engine.model.step_model import StepModel
 from engine.model.steps import require_step
+from engine.model.unused import name_unused
 from engine.registry import MODEL_WRAPPERS
 
 if TYPE_CHECKING:
@@ -81,6 +82,15 @@ class MMDistributedDataParallel(DistributedDataParallel):
             ModelError: The model has no preprocessor or no ``parse_losses``, or what
                 was returned is of the wrong form.
         """
+        try:
+            return self._trained(data, optim_wrapper)
+        except RuntimeError as error:
+            name_unused(error, self)
+            raise
+
+    def _trained(
+        self, data: Batch, optim_wrapper: OptimizerWrapper
+    ) -> dict[str, Tensor]:
         if isinstance(self.module, StepModel):
             look = self._look if self.detect_anomalous_params else None
             return self.module.step_through(self, self, data, optim_wrapper, look)

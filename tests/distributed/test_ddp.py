@@ -11,7 +11,11 @@ from torch import distributed, nn
 from engine.build import build_strategy, unwrap
 from engine.checkpoint import find_differences
 from engine.errors import ConfigError
-from engine.model import MMSeparateDistributedDataParallel
+from engine.model import (
+    MMDistributedDataParallel,
+    MMSeparateDistributedDataParallel,
+)
+from engine.optim import OptimWrapper
 from engine.strategies import DDPStrategy, FSDP2Strategy, Strategy
 from tests.distributed.nets import Net, make_runner, whole_state
 from tests.ranks import run_ranks
@@ -215,3 +219,23 @@ def test_what_is_no_strategy_is_refused(spec: Any, others: Any, match: str) -> N
     """When it is built, not when the first gradient is sent."""
     with pytest.raises(ConfigError, match=match):
         build_strategy(spec, **others)
+
+
+def _unused() -> list[str]:
+    model = Net()
+    model.spare = nn.Linear(2, 2)
+    wrapper = MMDistributedDataParallel(model)
+    inputs, labels = _inputs(distributed.get_rank())
+    data = {"inputs": inputs, "data_samples": labels}
+    optimizer = OptimWrapper(torch.optim.SGD(wrapper.parameters(), lr=0.1))
+    wrapper.train_step(data, optimizer)
+    with pytest.raises(RuntimeError, match="Expected to have finished") as caught:
+        wrapper.train_step(data, optimizer)
+    return caught.value.__notes__
+
+
+def test_parameters_without_a_gradient_are_named() -> None:
+    """And the setting that lets them be."""
+    for (note,) in run_ranks(_unused, 2):
+        assert "does not depend on spare.weight, spare.bias. If" in note
+        assert "find_unused_parameters=True" in note
