@@ -170,7 +170,8 @@ def divide(checkpoint: Mapping[str, Any]) -> Divided:
         CheckpointError: A tensor is a sum that ranks have not added up yet.
     """
     pieces: dict[str, Piece] = {}
-    rest = _without_pieces(checkpoint, (), pieces)
+    with torch.no_grad():  # what is seen of a tensor is then not tracked
+        rest = _without_pieces(checkpoint, pieces)
     return Divided(rest, pieces)
 
 
@@ -251,22 +252,43 @@ def keep_part(target: Any, whole: torch.Tensor) -> None:
         local.copy_(part)
 
 
-def _without_pieces(tree: Any, path: _Path, pieces: dict[str, Piece]) -> Any:
-    def replace(place: _Path, value: Any) -> Any:
+def _without_pieces(tree: Any, pieces: dict[str, Piece]) -> Any:
+    cuts: dict[Any, _Cut] = {}
+
+    def replace(path: _Path, value: Any) -> Any:
         if not is_sharded(value):
             return value
         if value.numel() == 0:  # nobody would write it
             return torch.empty(value.shape, dtype=value.dtype)
-        name = ".".join(map(str, place))
+        name = ".".join(map(str, path))
         while name in pieces:  # {"a.b": ..., "a": {"b": ...}}
             name += "'"
-        pieces[name] = _piece(place, value)
-        return torch.empty(value.shape, dtype=value.dtype, device="meta")
+        key = (value.shape, value.placements, id(value.device_mesh))
+        cut = cuts.get(key)
+        if cut is None:  # a model's layers are mostly alike, and asking takes a while
+            cut = cuts[key] = _cut(path, value)
+        pieces[name] = Piece(
+            path=path,
+            shape=cut.shape,
+            dims=cut.dims,
+            offsets=cut.offsets,
+            local=value.to_local().detach(),
+        )
+        return torch.empty(cut.shape, dtype=value.dtype, device="meta")
 
-    return _walk(tree, path, replace)
+    return _walk(tree, (), replace)
 
 
-def _piece(path: _Path, value: Any) -> Piece:
+@frozen
+class _Cut:
+    """Where a tensor is cut, and what of it is this rank's."""
+
+    shape: tuple[int, ...]
+    dims: tuple[int | None, ...]
+    offsets: tuple[int, ...]
+
+
+def _cut(path: _Path, value: Any) -> _Cut:
     dims: list[int | None] = []
     for placement in value.placements:
         if not placement.is_shard() and not placement.is_replicate():
@@ -279,13 +301,7 @@ def _piece(path: _Path, value: Any) -> Piece:
             raise CheckpointError(message)
         dims.append(placement.dim if placement.is_shard() else None)
     (chunk,) = value.__create_chunk_list__()
-    return Piece(
-        path=path,
-        shape=tuple(value.shape),
-        dims=tuple(dims),
-        offsets=tuple(chunk.offsets),
-        local=value.to_local().detach(),
-    )
+    return _Cut(tuple(value.shape), tuple(dims), tuple(chunk.offsets))
 
 
 def _walk(value: Any, path: _Path, leaf: Callable[[_Path, Any], Any]) -> Any:

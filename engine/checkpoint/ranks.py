@@ -13,13 +13,14 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import torch
 from torch import distributed, nn
 
 from engine.checkpoint.pieces import is_sharded
-from engine.dist import control_group, gather_on_main, get_rank, get_world_size
+from engine.dist import control_group, get_rank, get_world_size
 from engine.state import Exactness, PartReport
 
 __all__ = ["entries", "gather_ranks", "names_by_rank", "of_rank", "patch_of"]
@@ -40,11 +41,15 @@ _WEIGHTS = torch.tensor(
 
 
 def gather_ranks(
-    checkpoint: dict[str, Any], model: nn.Module | None, *, reduced: set[int]
+    checkpoint: dict[str, Any],
+    model: nn.Module | None = None,
+    *,
+    reduced: AbstractSet[int] = frozenset(),
+    group: Any = None,
 ) -> None:
     """Put into rank 0's checkpoint what the other ranks have otherwise.
 
-    All ranks call it at the same safe point, each with what it has captured.
+    All ranks call it, each with what it has captured at the same safe point.
 
     Args:
         checkpoint: Rank 0's gets ``engine.ranks``; the others' are not changed.
@@ -52,21 +57,26 @@ def gather_ranks(
         reduced: Ids of the parameters whose gradients DDP makes equal: those are
             equal by construction and not looked at; nor is the optimizer, if all that
             is trained are.
+        group: Process group of all ranks with a CPU backend; ``None``: the one by
+            which ranks agree.
     """
     if get_world_size() == 1:
         return
+    group = control_group() if group is None else group
     leaves, digests = entries(checkpoint, model, reduced=reduced)
     told = [digests if get_rank() == 0 else None]
-    distributed.broadcast_object_list(told, src=0, group=control_group())
+    distributed.broadcast_object_list(told, src=0, group=group)
     main = told[0]
     assert main is not None
-    patches = gather_on_main(patch_of(leaves, digests, main))
+    patch = patch_of(leaves, digests, main)
+    patches: list[Any] | None = [None] * get_world_size() if get_rank() == 0 else None
+    distributed.gather_object(patch, patches, dst=0, group=group)
     if patches is not None:
         checkpoint["engine"]["ranks"] = {"format": FORMAT, "patches": patches}
 
 
 def entries(
-    checkpoint: Mapping[str, Any], model: nn.Module | None, *, reduced: set[int]
+    checkpoint: Mapping[str, Any], model: nn.Module | None, *, reduced: AbstractSet[int]
 ) -> tuple[dict[Path, Any], dict[Path, bytes]]:
     """What of a checkpoint may differ between ranks, and its digests, by place.
 
@@ -159,14 +169,19 @@ def _count(ranks: int) -> str:
 def _leaves(
     tree: Any, skipped: frozenset[Path], path: Path = ()
 ) -> Iterator[tuple[Path, Any]]:
-    """What lies in nested mappings; lists are leaves."""
+    """What lies in nested mappings, and not over ranks; lists are leaves."""
     if path in skipped:
         return
     if isinstance(tree, Mapping) and tree:
         for key, value in tree.items():
             yield from _leaves(value, skipped, (*path, key))
-    else:
+    elif not _is_elsewhere(tree):
         yield path, tree
+
+
+def _is_elsewhere(value: Any) -> bool:
+    """Whether it lies over ranks, or stood for that: each rank writes its own piece."""
+    return is_sharded(value) or (isinstance(value, torch.Tensor) and value.is_meta)
 
 
 def _digest(value: Any) -> bytes:
@@ -176,7 +191,7 @@ def _digest(value: Any) -> bytes:
 
 
 def _feed(found: Any, value: Any) -> None:
-    if is_sharded(value):  # each rank writes its own piece
+    if _is_elsewhere(value):  # in a list
         found.update(f"{value.dtype}{tuple(value.shape)}".encode())
     elif isinstance(value, torch.Tensor):
         dense = value.detach()
@@ -223,6 +238,8 @@ def _fingerprint(flat: torch.Tensor) -> bytes:
 
 def _on_host(value: Any) -> Any:
     """For the way through the control group; tensors that are views lose their base."""
+    if _is_elsewhere(value):
+        return value
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, list):

@@ -48,6 +48,7 @@ from engine.checkpoint.folders import FOLDER_SUFFIX, folder_name, owner_of
 from engine.checkpoint.hashing import HashingFile
 from engine.checkpoint.location import join as joined
 from engine.checkpoint.pieces import SHARDS, Divided, Piece
+from engine.checkpoint.ranks import gather_ranks
 from engine.checkpoint.shard_index import INDEX
 from engine.checkpoint.store import Store, check_writable
 from engine.errors import CheckpointError
@@ -78,7 +79,8 @@ def write_sharded(
     Args:
         store: The folder, which all ranks reach.
         name: File name in it.
-        checkpoint: This rank's pieces, and the rest, of which rank 0's is written.
+        checkpoint: This rank's pieces, and the rest, of which rank 0's is written,
+            with what those of the others hold otherwise. Rank 0's is completed by that.
         group: Process group with a CPU backend; ``None``: all ranks.
 
     Raises:
@@ -87,6 +89,7 @@ def write_sharded(
             ranks raise.
     """
     path = joined(store.folder, name)
+    gather_ranks(checkpoint.rest, group=group)
     is_first = distributed.get_rank(group) == 0
     folder = _agreed(folder_name(name, uuid.uuid4().hex[:8]), group)
     # Held, so that another run does not take it for one that was left behind.

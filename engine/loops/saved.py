@@ -246,7 +246,8 @@ class SavedEngine(EventEngine):
 
         Its tensors are the run's own: the next iteration changes them. With several
         ranks all call this at the same safe point; rank 0's holds what each of the
-        others has for itself.
+        others has for itself, unless tensors lie over ranks: then that is gathered when
+        it is written.
         """
         checkpoint = capture(
             self.run_state,
@@ -270,11 +271,12 @@ class SavedEngine(EventEngine):
             self.rescue.amending.amend(checkpoint)
         with fence():  # what handlers draw here, a resumed run does not draw again
             self.bus.fire("CHECKPOINT_SAVING", self.context, checkpoint)
-        gather_ranks(
-            checkpoint,
-            self.parts.model if isinstance(self.parts.model, nn.Module) else None,
-            reduced=reduced_parameters(self._wrapped_model),
-        )
+        if not self.strategy.is_sharded:
+            gather_ranks(
+                checkpoint,
+                self.parts.model if isinstance(self.parts.model, nn.Module) else None,
+                reduced=reduced_parameters(self._wrapped_model),
+            )
         return checkpoint
 
     @property
