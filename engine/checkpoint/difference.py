@@ -229,7 +229,7 @@ def _split_ours(key: str, value: Any) -> dict[str, Any]:
         }
     if key == "ranks":
         named = names_by_rank(value).items()
-        return {rank: _timeless_names(entries) for rank, entries in named}
+        return {rank: _of_the_run(entries) for rank, entries in named}
     if key in _NOT_THE_RUN or key == "randomness":
         return {}
     return {key: value}
@@ -253,12 +253,13 @@ def compare_checkpoints(one: Any, other: Any) -> Iterator[Difference]:
             yield Difference(part, "", "only the second one has it")
 
 
-def _timeless_names(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Entries by their place, without those of clock times."""
+def _of_the_run(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """What a rank has for itself by its place, without clock times and the like."""
     return {
         name: _timeless(value)
         for name, value in entries.items()
         if not TIMES.intersection(name.split("/"))
+        and not any(f"{name}/".startswith(f"engine/{key}/") for key in _NOT_THE_RUN)
     }
 
 

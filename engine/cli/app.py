@@ -573,6 +573,10 @@ def verify_resume(
             show_default=False,
         ),
     ] = None,
+    nproc: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Ranks that each trial has."),
+    ] = 1,
     debug: Debug = False,
 ) -> None:
     """Cut a short run of CONFIG at some places, resume, compare; exit 1 if unequal."""
@@ -586,6 +590,7 @@ def verify_resume(
             workers=workers,
             overrides=changes or (),
             work_dir=work_dir,
+            nproc=nproc,
         )
         _leave_with(same)
 

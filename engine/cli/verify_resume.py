@@ -24,6 +24,7 @@ def run(
     workers: str | None,
     overrides: Sequence[str],
     work_dir: Path | None,
+    nproc: int,
 ) -> bool:
     """Print what each stop and resume does; whether each is the unbroken run.
 
@@ -41,6 +42,7 @@ def run(
         workers=counts,
         overrides=overrides,
         work_dir=work_dir,
+        nproc=nproc,
         tell=typer.echo,
     )
     broken = [finding for finding in report.findings if not finding]

@@ -96,11 +96,13 @@ class Parting:
             ``samples`` (the batch), ``lr``, ``loss``, ``generators``; ``records`` if
             only one run has the iteration.
         values: Of ``lr`` and ``loss``, those that differ: the value in each run.
+        rank: Whose iteration it is; ``None``: that of the only one.
     """
 
     iteration: int
     parts: tuple[str, ...]
     values: Mapping[str, tuple[float, float]] = field(factory=dict)
+    rank: int | None = None
 
     def __str__(self) -> str:
         """``iteration 7: loss (0.25 and 0.5, a difference of 0.25)``."""
@@ -112,7 +114,8 @@ class Parting:
                 apart = abs(one - other)
                 text += f" ({one!r} and {other!r}, a difference of {apart:.3g})"
             told.append(text)
-        return f"iteration {self.iteration}: {', '.join(told)}"
+        where = "" if self.rank is None else f" of rank {self.rank}"
+        return f"iteration {self.iteration}{where}: {', '.join(told)}"
 
 
 def find_parting(one: Records, other: Records) -> Parting | None:

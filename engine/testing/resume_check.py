@@ -21,8 +21,10 @@ from engine.testing.trial import (
     Trial,
     TrialServer,
     cut_name,
+    ledger_name,
     perform_anew,
 )
+from engine.testing.trial_ranks import check_ranks
 
 if TYPE_CHECKING:
     import os
@@ -80,6 +82,7 @@ def verify_resume(
     workers: Sequence[int] = (),
     overrides: Sequence[str] = (),
     work_dir: str | os.PathLike[str] | None = None,
+    nproc: int = 1,
     tell: Callable[[str], object] | None = None,
 ) -> ResumeReport:
     """Train a short run of a config, cut it at several places, resume, and compare.
@@ -98,6 +101,8 @@ def verify_resume(
             config's.
         overrides: ``key=value`` texts that change the config.
         work_dir: Keeps the trials' folders; ``None``: they are deleted.
+        nproc: Ranks that each trial has, on this machine; every rank's iterations are
+            compared.
         tell: Gets each line of the report as soon as it is known.
 
     Raises:
@@ -111,12 +116,14 @@ def verify_resume(
     if any(count < 0 for count in workers):
         message = f"verify-resume: workers={list(workers)}: give numbers of at least 0"
         raise ConfigError(message)
+    check_ranks(nproc)
     with _folder(work_dir) as folder, TrialServer() as server:
         trial = Trial(
             config=str(Path(config).resolve()),
             overrides=list(overrides),
             folder=str(folder / "unbroken"),
             iterations=iterations,
+            ranks=nproc,
         )
         check = _Check(trial, folder, server, tell or (lambda _: None))
         return check.run(points, workers)
@@ -260,14 +267,20 @@ def _names_no_cut(finding: Finding) -> bool:
 
 
 def _parting(whole: Trial, part: Trial, after: int = 0) -> Parting | None:
-    """The first iteration of a trial that is not as in the unbroken run."""
-    mine, theirs = (
-        read_ledger((Path(one.folder) / "ledger.bin").read_bytes())
-        if (Path(one.folder) / "ledger.bin").is_file()
-        else read_ledger(b"engine-ledger 1\n")
-        for one in (whole, part)
-    )
-    return find_parting(mine[mine["iteration"] > after], theirs)
+    """The first iteration of a trial, on any rank, not as in the unbroken run."""
+    partings = []
+    for rank in range(whole.ranks):
+        mine, theirs = (
+            read_ledger(path.read_bytes() if path.is_file() else b"engine-ledger 1\n")
+            for path in (Path(one.folder) / ledger_name(rank) for one in (whole, part))
+        )
+        found = find_parting(mine[mine["iteration"] > after], theirs)
+        if found is not None:
+            partings.append((found.iteration, rank, found))
+    if not partings:
+        return None
+    _, rank, first = min(partings, key=lambda one: one[:2])
+    return evolve(first, rank=rank) if whole.ranks > 1 else first
 
 
 def _refuse_failure(what: str, result: dict[str, Any]) -> None:

@@ -17,11 +17,14 @@ import torch
 from attrs import asdict, field, frozen
 
 from engine.config import Config, parse_overrides
-from engine.errors import ConfigError, EngineError
+from engine.dist.failure import naming_failed_ranks
+from engine.dist.launch import leave
+from engine.errors import ConfigError, EngineError, RankFailedError
 from engine.events import Priority
 from engine.hooks import Hook
 from engine.runner import Runner
 from engine.state import Phase, seed_everything
+from engine.testing.trial_ranks import become_ranks
 from engine.typing import Stateful
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ __all__ = [
     "Trial",
     "TrialServer",
     "cut_name",
+    "ledger_name",
     "perform_anew",
     "perform_one",
     "read_result",
@@ -61,6 +65,7 @@ class Trial:
             draws is repeatable, and what a resume does not bring back shows.
         resume_from: A checkpoint to go on from.
         only_resume: Save what the resume brought back, and end.
+        ranks: Processes that the run has.
     """
 
     config: str
@@ -72,6 +77,7 @@ class Trial:
     luck: int = 0
     resume_from: str | None = None
     only_resume: bool = False
+    ranks: int = 1
 
     def write(self) -> Path:
         """Write it into its folder, for another process."""
@@ -79,6 +85,11 @@ class Trial:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
         return path
+
+
+def ledger_name(rank: int) -> str:
+    """The file in which a rank writes its iterations down."""
+    return f"ledger.{rank}.bin" if rank else "ledger.bin"
 
 
 def cut_name(number: int) -> str:
@@ -146,6 +157,7 @@ def trial_config(trial: Trial) -> Config:
         raise ConfigError(message)
     config["work_dir"] = str(Path(trial.folder) / "work_dir")
     config["visualizer"] = {"vis_backends": [{"type": "LocalVisBackend"}]}
+    config["launcher"] = "pytorch" if trial.ranks > 1 else "none"
     config["resume"] = trial.resume_from is not None
     if trial.resume_from is not None:
         config["load_from"] = trial.resume_from
@@ -294,19 +306,52 @@ def perform(trial: Trial) -> None:
     with (folder / OUTPUT).open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
+    if trial.ranks == 1:
+        _write_result(folder / RESULT, _attempt(trial))
+        return
+    rank = become_ranks(trial.ranks)
+    if rank is not None:
+        result = _attempt(trial)
+        _write_result(folder / _result_of(rank), result)
+        if "error" in result:  # the others must not wait for it
+            os._exit(1)
+        leave()
+        return
+    results = [
+        json.loads((folder / name).read_text(encoding="utf-8"))
+        for name in map(_result_of, range(trial.ranks))
+        if (folder / name).is_file()
+    ]
+    failed = [one for one in results if "error" in one]
+    if failed or len(results) == trial.ranks:
+        # Of those that failed the one that did so by itself.
+        told = sorted(failed, key=lambda one: one["lost"]) or results
+        _write_result(folder / RESULT, told[0])
+
+
+def _attempt(trial: Trial) -> dict[str, Any]:
     try:
-        result = run_trial(trial)
+        with naming_failed_ranks():
+            return run_trial(trial)
     except BaseException as error:  # noqa: BLE001  # told by who reads the result
-        result = {
+        return {
             "error": f"{type(error).__name__}: {error}"
             if not isinstance(error, EngineError)
             else str(error),
             "mistake": isinstance(error, EngineError),
+            "lost": isinstance(error, RankFailedError),
             "traceback": traceback.format_exc(),
         }
+
+
+def _result_of(rank: int) -> str:
+    return f"result.{rank}.json"
+
+
+def _write_result(path: Path, result: dict[str, Any]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
+    path.write_text(json.dumps(result), encoding="utf-8")
 
 
 # -- processes ---------------------------------------------------------------------

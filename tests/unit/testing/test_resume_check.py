@@ -54,6 +54,17 @@ class Stubborn(Kept):
         raise ZeroDivisionError("mine")
 
 
+class OfRank1(Hook):
+    """Draws more each time, on one rank."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def after_train_iter(self, runner, *_, **__):
+        self.calls += runner.rank
+        torch.rand(self.calls)
+
+
 class Private(ToyData):
     """Moves its points by a generator of its own."""
 
@@ -184,6 +195,21 @@ def test_what_is_not_resumed_is_named(
     assert any(line.startswith(reason) for line in lines), told
 
 
+@pytest.mark.distributed
+def test_ranks_are_compared_each(tmp_path: Path) -> None:
+    """Whole and equal; or what is not resumed on one of them."""
+    good, told = verify(tmp_path, "custom_hooks = [Kept()]", nproc=2)
+    assert good, told
+    good, told = verify(tmp_path, "custom_hooks = [OfRank1()]", nproc=2)
+    assert not good
+    assert "  first in iteration 2 of rank 1: generators\n" in told
+    assert "suspect: hook 'OfRank1' has attributes and no state_dict()" in told
+    of_rank_0 = "[nn.functional.cross_entropy(*a)][int(os.environ['RANK'])]"
+    fails = f"import os\nmodel['loss'] = lambda *a: {of_rank_0}"
+    with pytest.raises(EngineError, match="unbroken run fails: IndexError: list index"):
+        verify(tmp_path, fails, nproc=2)
+
+
 def test_a_resume_that_fails_is_a_finding(tmp_path: Path) -> None:
     """With the error's text."""
     good, told = verify(tmp_path, "custom_hooks = [Stubborn()]")
@@ -204,12 +230,23 @@ def test_mistakes_are_one_message(tmp_path: Path) -> None:
         verify(tmp_path, points=0)
     with pytest.raises(ConfigError, match=r"verify-resume: workers=\[-1\]: give"):
         verify(tmp_path, workers=[-1])
+    with pytest.raises(ConfigError, match="verify-resume: nproc=0: give a number"):
+        verify(tmp_path, nproc=0)
     with pytest.raises(ConfigError, match=r"the unbroken run fails: .*unknown key"):
         verify(tmp_path, "randomness = dict(sed=0)")
     with pytest.raises(ConfigError, match=r"no train_cfg: there is no training"):
         verify(tmp_path, "train_cfg = None")
     with pytest.raises(ConfigError, match=r"the run has 1 iteration: there is no pla"):
         verify(tmp_path, "train_cfg = dict(max_epochs=1)", iterations=1)
+
+
+def test_a_rank_starts_no_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each rank of torchrun's would make all of them."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="start it once, without torchrun, and with"):
+        verify(tmp_path)
 
 
 def test_an_error_of_the_users_code_keeps_its_traceback(tmp_path: Path) -> None:
