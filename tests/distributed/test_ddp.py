@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,12 +19,11 @@ from engine.model import (
 from engine.optim import OptimWrapper
 from engine.strategies import DDPStrategy, FSDP2Strategy, Strategy
 from tests.distributed.nets import Net, make_runner, whole_state
-from tests.ranks import run_ranks
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.ranks import run_commands, run_ranks
 
 pytestmark = pytest.mark.distributed
+
+ROOT = Path(__file__).parents[2]
 
 
 def _inputs(rank: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -239,3 +239,14 @@ def test_parameters_without_a_gradient_are_named() -> None:
     for (note,) in run_ranks(_unused, 2):
         assert "does not depend on spare.weight, spare.bias. If" in note
         assert "find_unused_parameters=True" in note
+
+
+def test_the_composed_example_resumes_exactly(tmp_path: Path) -> None:
+    """On each rank, with DDP as torch has it and metrics as Ignite has them."""
+    example = ROOT / "docs" / "examples" / "composed_ranks.py"
+    done = run_commands(3, example, tmp_path, cwd=tmp_path)
+    told = "\n".join(one.stdout + one.stderr for one in done)
+    assert [one.returncode for one in done] == [0, 0, 0], told
+    assert done[0].stdout.startswith("accuracy 0.9")
+    for rank, one in enumerate(done):
+        assert f"rank {rank} is bit-equal after 68 iterations" in one.stdout, told
