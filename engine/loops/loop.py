@@ -12,6 +12,7 @@ from ignite.engine import State
 from ignite.engine.events import EventsList
 
 from engine.dist import get_world_size
+from engine.dist.failure import naming_failed_ranks
 from engine.errors import EventError, amount, did_you_mean
 from engine.events import Bus, Events, FilteredEvent, Handle, Priority, bind
 from engine.events.filters import Filter, Predicate
@@ -215,7 +216,8 @@ class EventEngine(InnerLoop):
         """Be the engine of a call of train, val or test: run its first and last events.
 
         Nested uses, as in a Runner that loads a checkpoint before its loop, are one.
-        An error runs the handlers of ``EXCEPTION_RAISED`` and reaches the caller.
+        An error runs the handlers of ``EXCEPTION_RAISED`` and reaches the caller; where
+        another rank has broken a collective, as an error that names the rank.
         """
         if self._leading:
             yield
@@ -228,7 +230,11 @@ class EventEngine(InnerLoop):
                 self.bus.rearm()
                 yield from self._first_and_last()
                 return
-            with stops.watching(self._halt_soon), running(self.context):
+            with (
+                naming_failed_ranks(),
+                stops.watching(self._halt_soon),
+                running(self.context),
+            ):
                 self.bus.rearm()
                 with self._errors_told():
                     yield from self._first_and_last()

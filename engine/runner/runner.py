@@ -35,7 +35,6 @@ from engine.checkpoint.weights import find_weights, put_weights, read_for
 from engine.config import at, located
 from engine.dataset import check_sample_randomness
 from engine.dist import is_main_process, on_main
-from engine.dist.failure import naming_failed_ranks
 from engine.dist.place import check_launcher
 from engine.errors import (
     ConfigError,
@@ -328,7 +327,7 @@ class Runner(RunnerBuilders):
         if self.parts.given["val_dataloader"] is not None:
             require_step(self.model, "val_step")
         self.build_training()
-        with telling_the_end(self), naming_failed_ranks(), self.trainer.leading():
+        with telling_the_end(self), self.trainer.leading():
             self._log_hooks()
             self._init_weights()
             self.load_or_resume()
@@ -356,7 +355,7 @@ class Runner(RunnerBuilders):
         require_step(self.model, "val_step")
         with self._building():
             loop = self.parts.need_val_loop()
-        with naming_failed_ranks(), self.validator.leading():
+        with self.validator.leading():
             self._init_weights()
             self._load_weights()
             self._compile()
@@ -379,7 +378,7 @@ class Runner(RunnerBuilders):
         require_step(self.model, "test_step")
         with self._building():
             loop = self.parts.need_test_loop()
-        with naming_failed_ranks(), self.tester.leading():
+        with self.tester.leading():
             self._init_weights()
             self._load_weights()
             self._compile()
