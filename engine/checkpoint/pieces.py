@@ -253,7 +253,7 @@ def keep_part(target: Any, whole: torch.Tensor) -> None:
 
 
 def _without_pieces(tree: Any, pieces: dict[str, Piece]) -> Any:
-    cuts: dict[Any, _Cut] = {}
+    alike: dict[Any, Piece] = {}
 
     def replace(path: _Path, value: Any) -> Any:
         if not is_sharded(value):
@@ -264,31 +264,18 @@ def _without_pieces(tree: Any, pieces: dict[str, Piece]) -> Any:
         while name in pieces:  # {"a.b": ..., "a": {"b": ...}}
             name += "'"
         key = (value.shape, value.placements, id(value.device_mesh))
-        cut = cuts.get(key)
-        if cut is None:  # a model's layers are mostly alike, and asking takes a while
-            cut = cuts[key] = _cut(path, value)
-        pieces[name] = Piece(
-            path=path,
-            shape=cut.shape,
-            dims=cut.dims,
-            offsets=cut.offsets,
-            local=value.to_local().detach(),
-        )
-        return torch.empty(cut.shape, dtype=value.dtype, device="meta")
+        like = alike.get(key)
+        if like is None:  # a model's layers mostly are, and asking takes a while
+            pieces[name] = alike[key] = _piece(path, value)
+        else:
+            local = value.to_local().detach()
+            pieces[name] = evolve(like, path=path, local=local)
+        return torch.empty(value.shape, dtype=value.dtype, device="meta")
 
     return _walk(tree, (), replace)
 
 
-@frozen
-class _Cut:
-    """Where a tensor is cut, and what of it is this rank's."""
-
-    shape: tuple[int, ...]
-    dims: tuple[int | None, ...]
-    offsets: tuple[int, ...]
-
-
-def _cut(path: _Path, value: Any) -> _Cut:
+def _piece(path: _Path, value: Any) -> Piece:
     dims: list[int | None] = []
     for placement in value.placements:
         if not placement.is_shard() and not placement.is_replicate():
@@ -301,7 +288,13 @@ def _cut(path: _Path, value: Any) -> _Cut:
             raise CheckpointError(message)
         dims.append(placement.dim if placement.is_shard() else None)
     (chunk,) = value.__create_chunk_list__()
-    return _Cut(tuple(value.shape), tuple(dims), tuple(chunk.offsets))
+    return Piece(
+        path=path,
+        shape=tuple(value.shape),
+        dims=tuple(dims),
+        offsets=tuple(chunk.offsets),
+        local=value.to_local().detach(),
+    )
 
 
 def _walk(value: Any, path: _Path, leaf: Callable[[_Path, Any], Any]) -> Any:

@@ -20,7 +20,7 @@ import torch
 from torch import distributed, nn
 
 from engine.checkpoint.pieces import is_sharded
-from engine.dist import control_group, get_rank, get_world_size
+from engine.dist import control_group, gather_on_main, get_rank, get_world_size
 from engine.state import Exactness, PartReport
 
 __all__ = ["entries", "gather_ranks", "names_by_rank", "of_rank", "patch_of"]
@@ -68,9 +68,7 @@ def gather_ranks(
     distributed.broadcast_object_list(told, src=0, group=group)
     main = told[0]
     assert main is not None
-    patch = patch_of(leaves, digests, main)
-    patches: list[Any] | None = [None] * get_world_size() if get_rank() == 0 else None
-    distributed.gather_object(patch, patches, dst=0, group=group)
+    patches = gather_on_main(patch_of(leaves, digests, main), group)
     if patches is not None:
         checkpoint["engine"]["ranks"] = {"format": FORMAT, "patches": patches}
 

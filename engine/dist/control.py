@@ -98,13 +98,15 @@ def on_main(function: Callable[[], T]) -> T:
     return result
 
 
-def gather_on_main(value: Any) -> list[Any] | None:
+def gather_on_main(value: Any, group: Any = None) -> list[Any] | None:
     """Each rank's value, in the order of ranks, on rank 0; elsewhere ``None``.
 
     Args:
         value: This rank's; it is pickled, tensors too.
+        group: Process group of all ranks with a CPU backend; ``None``: that of
+            :func:`control_group`, which a thread beside the run must leave alone.
     """
-    group = control_group()
+    group = control_group() if group is None else group
     if group is None:
         return [value]
     gathered = [None] * get_world_size() if get_rank() == 0 else None
