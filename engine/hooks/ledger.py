@@ -20,7 +20,7 @@ from engine.errors import CheckpointError, ConfigError
 from engine.events import Priority
 from engine.hooks.hook import Hook
 from engine.registry import HOOKS
-from engine.state.ledger import MAGIC, RECORD, cut_ledger
+from engine.state.ledger import MAGIC, RECORD, cut_ledger, ledger_name
 
 if TYPE_CHECKING:
     import os
@@ -92,9 +92,7 @@ class LedgerHook(Hook):
             SerializationError: A file that is there is no ledger.
         """
         folder = self._out_dir or getattr(runner, "log_dir", None) or runner.work_dir
-        rank = runner.rank
-        name = f"ledger.{rank}.bin" if rank else "ledger.bin"
-        self._path = Path(folder) / name
+        self._path = Path(folder) / ledger_name(runner.rank)
         self._rows, self._losses = [], []
         self._groups = list(_first_groups(getattr(runner, "optim_wrapper", None)))
         self._numpy = _numpy_memory()
@@ -104,7 +102,7 @@ class LedgerHook(Hook):
             # The very same bytes are not written again: a crash could lose them.
             kept = cut_ledger(there, runner.state.iteration)
             if kept != there:
-                part = self._path.with_name(f"{name}.part")
+                part = self._path.with_name(f"{self._path.name}.part")
                 part.write_bytes(kept)
                 part.replace(self._path)
         except OSError as error:

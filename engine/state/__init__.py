@@ -7,6 +7,7 @@ from engine.state.ledger import (
     Parting,
     cut_ledger,
     find_parting,
+    ledger_name,
     merge_ledgers,
     read_ledger,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "fence",
     "find_parting",
     "from_plain",
+    "ledger_name",
     "merge_ledgers",
     "read_ledger",
     "restore_randomness",

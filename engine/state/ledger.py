@@ -15,7 +15,14 @@ from attrs import field, frozen
 
 from engine.errors import SerializationError
 
-__all__ = ["Parting", "cut_ledger", "find_parting", "merge_ledgers", "read_ledger"]
+__all__ = [
+    "Parting",
+    "cut_ledger",
+    "find_parting",
+    "ledger_name",
+    "merge_ledgers",
+    "read_ledger",
+]
 
 MAGIC = b"engine-ledger 1\n"
 
@@ -33,6 +40,11 @@ Records = np.ndarray[Any, np.dtype[Any]]
 
 # In the order in which an iteration comes about.
 _PARTS = ("samples", "lr", "loss", "generators")
+
+
+def ledger_name(rank: int) -> str:
+    """The file in which a rank writes its iterations down."""
+    return f"ledger.{rank}.bin" if rank else "ledger.bin"
 
 
 def read_ledger(data: bytes, where: str = "ledger") -> Records:

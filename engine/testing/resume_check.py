@@ -13,15 +13,16 @@ from attrs import evolve, field, frozen
 
 from engine.checkpoint import compare_checkpoints, read
 from engine.errors import ConfigError, EngineError
-from engine.state import Parting, find_parting, read_ledger
+from engine.state import Parting, find_parting, ledger_name, read_ledger
+from engine.state.ledger import MAGIC
 from engine.testing.cuts import Cut, Facts, choose_cuts
+from engine.testing.records import read_ledgers
 from engine.testing.trial import (
     END,
     RESUMED,
     Trial,
     TrialServer,
     cut_name,
-    ledger_name,
     perform_anew,
 )
 from engine.testing.trial_ranks import check_ranks
@@ -268,13 +269,14 @@ def _names_no_cut(finding: Finding) -> bool:
 
 def _parting(whole: Trial, part: Trial, after: int = 0) -> Parting | None:
     """The first iteration of a trial, on any rank, not as in the unbroken run."""
+    mine, theirs = (read_ledgers(Path(one.folder)) for one in (whole, part))
+    nothing = read_ledger(MAGIC)  # of a rank that has written none
     partings = []
     for rank in range(whole.ranks):
-        mine, theirs = (
-            read_ledger(path.read_bytes() if path.is_file() else b"engine-ledger 1\n")
-            for path in (Path(one.folder) / ledger_name(rank) for one in (whole, part))
-        )
-        found = find_parting(mine[mine["iteration"] > after], theirs)
+        name = ledger_name(rank)
+        unbroken = mine.get(name, nothing)
+        later = unbroken[unbroken["iteration"] > after]
+        found = find_parting(later, theirs.get(name, nothing))
         if found is not None:
             partings.append((found.iteration, rank, found))
     if not partings:

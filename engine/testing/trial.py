@@ -36,7 +36,6 @@ __all__ = [
     "Trial",
     "TrialServer",
     "cut_name",
-    "ledger_name",
     "perform_anew",
     "perform_one",
     "read_result",
@@ -85,11 +84,6 @@ class Trial:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
         return path
-
-
-def ledger_name(rank: int) -> str:
-    """The file in which a rank writes its iterations down."""
-    return f"ledger.{rank}.bin" if rank else "ledger.bin"
 
 
 def cut_name(number: int) -> str:
@@ -310,23 +304,28 @@ def perform(trial: Trial) -> None:
         _write_result(folder / RESULT, _attempt(trial))
         return
     rank = become_ranks(trial.ranks)
-    if rank is not None:
-        result = _attempt(trial)
-        _write_result(folder / _result_of(rank), result)
-        if "error" in result:  # the others must not wait for it
-            os._exit(1)
-        leave()
+    if rank is None:
+        _choose_result(folder, trial.ranks)
         return
+    result = _attempt(trial)
+    _write_result(folder / _result_of(rank), result)
+    if "error" in result:  # the others must not wait for it
+        os._exit(1)
+    leave()
+
+
+def _choose_result(folder: Path, ranks: int) -> None:
+    """Make the result of a trial from those of its ranks; none if a rank left none."""
     results = [
         json.loads((folder / name).read_text(encoding="utf-8"))
-        for name in map(_result_of, range(trial.ranks))
+        for name in map(_result_of, range(ranks))
         if (folder / name).is_file()
     ]
     failed = [one for one in results if "error" in one]
-    if failed or len(results) == trial.ranks:
-        # Of those that failed the one that did so by itself.
-        told = sorted(failed, key=lambda one: one["lost"]) or results
-        _write_result(folder / RESULT, told[0])
+    if failed:  # by itself, rather than for another one
+        _write_result(folder / RESULT, min(failed, key=lambda one: one["lost"]))
+    elif len(results) == ranks:
+        _write_result(folder / RESULT, results[0])
 
 
 def _attempt(trial: Trial) -> dict[str, Any]:
