@@ -111,7 +111,9 @@ class Rounds:
         if self._count == 1 and self._together:
             self._check_all_have_one()
         if self._count == 1 and self._broadcasting:
-            self._broadcast(on=self._ballots.counts()[_HAS] == self._world)
+            if self._ballots.counts()[_HAS] == self._world:
+                self._broadcasting = ()  # all take part: they are let be
+            self._broadcast(on=False)
 
     def after_batch(self) -> bool:
         """That batch is evaluated; whether all ranks leave the evaluation here."""
