@@ -247,18 +247,19 @@ def a_type(value: object) -> str:
     return f"an {name}" if name[0].lower() in "aeio" else f"a {name}"
 
 
-def amount(count: int, one: str, many: str = "") -> str:
+def amount(count: int, one: str, many: str = "", spec: str = "") -> str:
     """So many of something, in words.
 
     Args:
         count: How many.
         one: What one is called.
         many: What several are called; default: as one, with an s.
+        spec: How the number is written, as ``format`` takes it.
 
     >>> amount(1, "epoch"), amount(1500, "iteration"), amount(0, "batch", "batches")
     ('1 epoch', '1500 iterations', '0 batches')
     """
-    return f"{count} {one if count == 1 else many or f'{one}s'}"
+    return f"{count:{spec}} {one if count == 1 else many or f'{one}s'}"
 
 
 def check_switch(where: str, value: object) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from engine.errors import amount
+
 __all__ = ["number", "plural", "share", "span"]
 
 _SMALL, _LARGE = 1e-3, 1e6
@@ -71,4 +73,4 @@ def plural(count: int, what: str) -> str:
     >>> plural(1, "epoch"), plural(1500, "iteration")
     ('1 epoch', '1,500 iterations')
     """
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    return amount(count, what, spec=",")
