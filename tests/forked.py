@@ -88,7 +88,7 @@ def client() -> tuple[str, ...]:
 
 def variables() -> dict[str, str]:
     """What :func:`client` needs in its environment."""
-    return {ADDRESS: _server(), "PYTHONPATH": str(ROOT)}
+    return {ADDRESS: _server(PRELOAD), "PYTHONPATH": str(ROOT)}
 
 
 def _text(file: IO[bytes]) -> str:
@@ -97,7 +97,7 @@ def _text(file: IO[bytes]) -> str:
 
 
 @functools.cache
-def _server(preload: tuple[str, ...] = PRELOAD) -> str:
+def _server(preload: tuple[str, ...]) -> str:
     """The address of this process's server; it ends when this process does."""
     server = subprocess.Popen(
         [sys.executable, __file__, "--serve", *preload],

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from tests import forked
-from tests.ranks import free_port, rank_variables
+from tests.ranks import free_port, rank_variables, run_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -250,3 +250,30 @@ def test_ranks_with_other_configs_are_found_at_the_start(tmp_path: Path) -> None
     assert "lr=0" in told
     assert "lr=1" in told
     assert not (tmp_path / "work").exists()
+
+
+COMPOSED = """
+import torch
+from torch import distributed
+from engine import TrainEngine
+from engine.dist import get_rank, init_dist
+
+def step(trainer, batch):
+    if get_rank() == 1 and batch == 2:
+        raise ValueError("it broke here")
+    distributed.all_reduce(torch.zeros(1))
+
+init_dist("pytorch", backend="gloo")
+TrainEngine(step).run([1, 2, 3])
+"""
+
+
+def test_a_run_composed_in_code_names_the_rank_that_failed(tmp_path: Path) -> None:
+    """It is the engine that tells, with a Runner or without."""
+    script = tmp_path / "composed.py"
+    script.write_text(COMPOSED)
+    waited, failed = run_commands(2, script, cwd=tmp_path)
+    assert 0 not in (waited.returncode, failed.returncode)
+    assert "ValueError: it broke here" in failed.stderr
+    told = r"RankFailedError: rank 1 on \S+ failed: ValueError: it broke here\. Rank 0 "
+    assert len(re.findall(told, waited.stderr)) == 1

@@ -71,6 +71,7 @@ def tree(step: int) -> dict[str, Any]:
 def changed(step: int, found: dict[str, Any]) -> list[Any]:
     """What came back otherwise than it was; no rank had anything for itself."""
     patches = found["engine"].pop("ranks")["patches"]
+    assert len(patches) > 1
     assert patches == [{"set": [], "drop": []}] * len(patches)
     return list(find_differences(tree(step), found))
 

@@ -22,7 +22,7 @@ from engine import (
     TrainEngine,
 )
 from engine.checkpoint import HostCopy, find_latest_checkpoint, read
-from engine.errors import CheckpointDamagedError, RunInterrupted
+from engine.errors import CheckpointDamagedError, RunInterrupted, amount
 from engine.hooks import NanGuardHook
 from engine.loops.stops import Stops
 from engine.runner import IterBasedTrainLoop
@@ -96,7 +96,7 @@ def test_val_in_a_hook_leaves_signals_to_training(
         tmp_path, At("after_train_epoch", 3, val), At(method, iteration, term)
     )
     with pytest.raises(
-        RunInterrupted, match=f"after {iteration} iterations? "
+        RunInterrupted, match=f"after {amount(iteration, 'iteration')} "
     ) as caught:
         runner.train()
     assert str(caught.value.path) == str(tmp_path / f"stopped_iter_{iteration}.pth")

@@ -14,7 +14,7 @@ import torch
 
 from engine import CheckpointHook, Hook, Phase, Priority
 from engine.checkpoint import Store, find_latest_checkpoint, read
-from engine.errors import CheckpointError, RunInterrupted
+from engine.errors import CheckpointError, RunInterrupted, amount
 from engine.hooks import NanGuardHook
 from engine.runner import EpochBasedTrainLoop
 from tests.runs import Recorder, RunPlan, Samples, Spread, make_runner, story
@@ -98,7 +98,9 @@ def test_it_goes_on_in_the_same_process(tmp_path: Path, whole: Any) -> None:
     runner = make(tmp_path, At("after_train_iter", 3, term))
     runner.register_hook(At("after_train_iter", 5, term))
     for iteration in (3, 5):
-        with pytest.raises(RunInterrupted, match=rf"after {iteration} iterations?\b"):
+        with pytest.raises(
+            RunInterrupted, match=f"after {amount(iteration, 'iteration')} "
+        ):
             runner.train()
         assert runner.state.phase is Phase.INTERRUPTED
     runner.train()
@@ -181,7 +183,7 @@ def test_a_loop_of_the_users_is_stopped(
     }
     runner = make(tmp_path, At("after_train_iter", iteration, term), **own)
     with pytest.raises(
-        RunInterrupted, match=f"after {iteration} iterations? "
+        RunInterrupted, match=f"after {amount(iteration, 'iteration')} "
     ) as caught:
         runner.train()
     assert str(caught.value.path) == find_latest_checkpoint(tmp_path)

@@ -316,7 +316,7 @@ def test_an_error_in_a_loop_of_ones_own_reaches_the_caller(tmp_path: Path) -> No
     )
     with pytest.raises(RuntimeError, match="broken on purpose") as caught:
         runner.train()
-    assert "after 1 iteration" in caught.value.__notes__[0]
+    assert "after 1 iteration (" in caught.value.__notes__[0]
     assert runner.state.phase is Phase.FAILED
 
 
