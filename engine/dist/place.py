@@ -44,7 +44,7 @@ _MPI = {
         *("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"),
         "MV2_COMM_WORLD_LOCAL_SIZE",
     ),
-    "job": ("PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid", "PMI_ID", "HYDI_CONTROL_FD"),
+    "job": ("PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid"),  # MPICH's tell of none
 }
 _PORTS = range(10_000, 30_000)  # below those that systems give to outgoing connections
 _DEFAULT_PORT = 29_500  # torchrun's

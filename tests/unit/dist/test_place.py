@@ -40,6 +40,10 @@ MPICH = {
     "MPI_LOCALRANKID": "0",
     "MPI_LOCALNRANKS": "1",
     "MASTER_ADDR": "node1",
+    # Of the process or its machine, though the names may sound otherwise.
+    "PMI_ID": "1",
+    "PMI_FD": "11",
+    "HYDI_CONTROL_FD": "7",
 }
 SETTINGS = {"pytorch": TORCHRUN, "slurm": SLURM, "mpi": OPEN_MPI}
 
@@ -70,6 +74,11 @@ def place(launcher: str, environ: dict[str, str]) -> Place:
             (1, 3, 1, 3, "gpu12", 14711),
         ),
         ("mpi", OPEN_MPI, (1, 2, 1, 2, "127.0.0.1", 29500)),
+        (
+            "mpi",
+            {**OPEN_MPI, "OMPI_MCA_ess_base_jobid": "1241579521"},
+            (1, 2, 1, 2, "127.0.0.1", 29521),
+        ),
         ("mpi", MPICH, (1, 2, 0, 1, "node1", 29500)),
     ],
 )
