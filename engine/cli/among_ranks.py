@@ -10,6 +10,7 @@ from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 import typer
+from attrs import frozen
 
 from engine.errors import EngineError, RankFailedError, RunInterrupted
 
@@ -18,13 +19,26 @@ if TYPE_CHECKING:
 
     from engine.dist.board import Board
 
-__all__ = ["among_ranks"]
+__all__ = ["Start", "among_ranks"]
+
+
+@frozen
+class Start:
+    """How a command's process was started.
+
+    Args:
+        launcher: By whom; ``None``: by nobody who starts several.
+        restarted: Whether it was started anew, after some rank had failed.
+    """
+
+    launcher: str | None
+    restarted: bool
 
 
 @contextmanager
 def among_ranks(
     launcher: str | None, *, debug: bool, exit_code: Callable[[EngineError], int]
-) -> Iterator[str | None]:
+) -> Iterator[Start]:
     """Run the body as one of the ranks that a launcher started; leave them at its end.
 
     Args:
@@ -34,7 +48,7 @@ def among_ranks(
         exit_code: Of an error of ours.
 
     Yields:
-        The launcher; ``None`` without one.
+        Who started this process, the same on all ranks.
 
     Raises:
         ConfigError: The launcher's variables are missing, or the ranks cannot meet.
@@ -43,19 +57,20 @@ def among_ranks(
     # Several ranks that do not know of each other would write to one folder.
     if launcher is None and _is_by_torchrun():
         launcher = "pytorch"
-    if launcher is None or launcher == "none":
-        yield launcher
-        return
     from engine.dist.board import open_board
     from engine.dist.failure import first_line, naming_failed_ranks
     from engine.dist.launch import break_off, leave
+    from engine.dist.meeting import restarts
     from engine.dist.place import check_launcher, read_place
 
+    if launcher is None or launcher == "none":
+        yield Start(launcher, restarts() > 0)
+        return
     place = read_place(check_launcher(launcher), os.environ)
     board = open_board(place)
     try:
         with naming_failed_ranks(), _warning_once(board):
-            yield launcher
+            yield Start(launcher, board.meeting.restarted)
         leave()
     except RunInterrupted as error:  # all agreed on it, and rank 0 tells
         if board.rank == 0:

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.among_ranks import Start, among_ranks
 from engine.errors import (
     CheckpointError,
     ConfigError,
@@ -167,11 +168,11 @@ def _exit_code(error: EngineError) -> int:
 @contextmanager
 def _on_ranks(
     launcher: str | None, nproc: int | None, *, debug: bool
-) -> Iterator[str | None]:
+) -> Iterator[Start]:
     """As :func:`_mistakes`, on one of the ranks that a launcher started.
 
     Yields:
-        The launcher.
+        How this process was started.
     """
     with _mistakes(debug=debug):
         if launcher is not None and nproc is not None:  # else main() has heeded it
@@ -180,8 +181,6 @@ def _on_ranks(
                 "says that they are started: give one of them"
             )
             raise ConfigError(message)
-        from engine.cli.among_ranks import among_ranks
-
         with among_ranks(launcher, debug=debug, exit_code=_exit_code) as found:
             yield found
 
@@ -253,7 +252,7 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train what CONFIG describes, validating as it says."""
-    with _on_ranks(launcher, nproc, debug=debug) as started_by:
+    with _on_ranks(launcher, nproc, debug=debug) as start:
         from engine.cli.train import run, try_out
 
         if fast_dev_run is not None:
@@ -262,7 +261,7 @@ def train(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
-                launcher=started_by,
+                launcher=start.launcher,
                 progress=progress,
             )
         else:
@@ -271,8 +270,9 @@ def train(
                 checkpoint,
                 work_dir=work_dir,
                 resume="exact" if resume_exactly else resume,
+                restarted=start.restarted,
                 overrides=changes or (),
-                launcher=started_by,
+                launcher=start.launcher,
                 progress=progress,
                 profile_hooks=profile_hooks,
             )
@@ -291,7 +291,7 @@ def validate(
     debug: Debug = False,
 ) -> None:
     """Validate a trained model on CONFIG's validation data and print the metrics."""
-    with _on_ranks(launcher, nproc, debug=debug) as started_by:
+    with _on_ranks(launcher, nproc, debug=debug) as start:
         if fast_dev_run is not None:
             from engine.cli.train import try_out
 
@@ -300,7 +300,7 @@ def validate(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
-                launcher=started_by,
+                launcher=start.launcher,
                 progress=progress,
                 modes=["val"],
             )
@@ -313,7 +313,7 @@ def validate(
             checkpoint,
             work_dir=work_dir,
             overrides=changes or (),
-            launcher=started_by,
+            launcher=start.launcher,
             progress=progress,
         )
 
@@ -331,7 +331,7 @@ def test(
     debug: Debug = False,
 ) -> None:
     """Test a trained model on CONFIG's test data and print the metrics."""
-    with _on_ranks(launcher, nproc, debug=debug) as started_by:
+    with _on_ranks(launcher, nproc, debug=debug) as start:
         if fast_dev_run is not None:
             from engine.cli.train import try_out
 
@@ -340,7 +340,7 @@ def test(
                 checkpoint,
                 batches=fast_dev_run,
                 overrides=changes or (),
-                launcher=started_by,
+                launcher=start.launcher,
                 progress=progress,
                 modes=["test"],
             )
@@ -353,7 +353,7 @@ def test(
             checkpoint,
             work_dir=work_dir,
             overrides=changes or (),
-            launcher=started_by,
+            launcher=start.launcher,
             progress=progress,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Literal
 
 import typer
@@ -32,6 +31,7 @@ def run(
     resume: bool | Literal["exact"],
     overrides: Sequence[str],
     launcher: str | None = None,
+    restarted: bool = False,
     progress: bool = True,
     profile_hooks: bool = False,
 ) -> None:
@@ -46,7 +46,7 @@ def run(
     )
     if checkpoint is not None:
         cfg["load_from"] = str(checkpoint)
-    if resume or restarted():
+    if resume or restarted:
         cfg["resume"] = resume or cfg.get("resume") or True
     runner: Runner = RUNNERS.build(cfg)
     runner.train()
@@ -98,11 +98,6 @@ def try_out(
     for mode, metrics in found.items():
         shown = ", ".join(f"{name} {value}" for name, value in metrics.items())
         typer.echo(f"  {mode:<11} {shown}")
-
-
-def restarted() -> bool:
-    """Whether torchrun started this process anew, after a rank had failed."""
-    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
 def show_places(runner: Runner) -> None:

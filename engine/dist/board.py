@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -28,7 +27,7 @@ from attrs import define, field, frozen
 from torch import distributed
 
 from engine.dist.context import get_default_group
-from engine.errors import ConfigError
+from engine.dist.meeting import MEETING, Meeting, agent_has_store, apart, connect, join
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,14 +43,12 @@ __all__ = [
     "Report",
     "attach",
     "board_of_group",
-    "group_store",
     "open_board",
 ]
 
 RANKS_FOLDER = "ENGINE_RANKS_FOLDER"
 """The variable by which ``--nproc`` names the folder that its ranks share."""
 
-MEETING = timedelta(minutes=10)  # for all machines of a job to start
 ANSWER = timedelta(seconds=10)  # of a store that lives
 SIGN_SECONDS = 5.0
 """How long who lives has to sign, once a collective broke and nobody left word."""
@@ -128,6 +125,7 @@ class Board:
         store: Where the ranks met.
         rank: This process's.
         world_size: All of them.
+        meeting: Those that were started together.
         host: This machine.
         on_main: Whether the store is rank 0's, and ends with it.
         ends: A file in which a launcher notes ranks that a signal ended.
@@ -136,6 +134,7 @@ class Board:
     store: _Way = field(converter=_Way)
     rank: int
     world_size: int
+    meeting: Meeting = field(factory=Meeting)
     host: str = field(factory=socket.gethostname)
     on_main: bool = True
     ends: Path | None = None
@@ -235,7 +234,8 @@ def open_board(place: Place) -> Board:
         place: This process's place.
 
     Raises:
-        ConfigError: The port is in use, or rank 0 cannot be reached there.
+        ConfigError: The port is in use, rank 0 cannot be reached there, or some rank
+            does not come.
     """
     board = _OPEN.get(place)
     if board is None:
@@ -245,108 +245,25 @@ def open_board(place: Place) -> Board:
 
 def _connect(place: Place) -> Board:
     folder = os.environ.get(RANKS_FOLDER)
+    kept = agent_has_store()
     store: Store
     if folder is None:
-        store = meet(place, MEETING)
-    else:
+        store = connect(place, MEETING)
+        meeting = join(store, place, kept=kept)
+    else:  # which nobody else knows of
         store = distributed.FileStore(f"{folder}/board", place.world_size)  # type: ignore[attr-defined]  # documented
+        meeting = Meeting()
     store.set_timeout(ANSWER)
     board = Board(
-        store=_apart(store, _of_this_attempt("board")),
+        store=meeting.store(store, "board"),
         rank=place.rank,
         world_size=place.world_size,
-        on_main=folder is None and not _agent_has_store(),
+        meeting=meeting,
+        on_main=folder is None and not kept,
         ends=None if folder is None else Path(folder) / "ends",
     )
     board.sign_in()
     return board
-
-
-def group_store(place: Place, timeout: timedelta) -> Store:
-    """Where a group finds together.
-
-    What ranks said before torchrun has restarted them is not seen: torch's own way,
-    ``env://``, may find there the addresses of those that are dead.
-
-    Args:
-        place: This process's place.
-        timeout: How long the others may take.
-
-    Raises:
-        ConfigError: As :func:`open_board`.
-    """
-    return _apart(meet(place, timeout), _of_this_attempt("group"))
-
-
-def meet(place: Place, timeout: timedelta) -> Store:
-    """A way of its own to where all ranks meet.
-
-    Args:
-        place: This process's place.
-        timeout: How long the others may take.
-
-    Raises:
-        ConfigError: As :func:`open_board`.
-    """
-    hosts = place.rank == 0 and not _agent_has_store()
-    if hosts:
-        _allow_connections(place.world_size)
-    try:
-        return distributed.TCPStore(  # type: ignore[attr-defined]  # documented
-            place.address,
-            place.port,
-            place.world_size,
-            is_master=hosts,
-            timeout=timeout,
-            wait_for_workers=False,
-            multi_tenant=True,  # a process may come here more than once
-        )
-    except (RuntimeError, OSError) as error:
-        raise ConfigError(_no_meeting(place, error)) from error
-
-
-def _allow_connections(world_size: int) -> None:
-    """Let this process have as many files open as all ranks come with.
-
-    Each has a way to the group's store and one to the board, and gloo adds one for each
-    pair of ranks and each group.
-    """
-    if sys.platform == "win32":
-        return
-    import resource
-
-    wanted = 4 * world_size + 1024
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _agent_has_store() -> bool:
-    """Whether torchrun keeps the store, which then outlives all ranks."""
-    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-
-
-def _of_this_attempt(name: str) -> str:
-    return f"engine/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{name}"
-
-
-def _no_meeting(place: Place, error: Exception) -> str:
-    """Why the ranks cannot meet, for a message."""
-    host = socket.gethostname()
-    if "EADDRINUSE" in str(error) or "address already in use" in str(error):
-        return (
-            f"MASTER_PORT={place.port}: another program on {host} uses this port, on "
-            "which rank 0 lets the others meet. Set MASTER_PORT to a free one, the "
-            "same for all ranks"
-        )
-    first = str(error).partition("\n")[0]
-    return (
-        f"rank {place.rank} on {host} does not reach rank 0 at "
-        f"{place.address}:{place.port}: {first}. MASTER_ADDR and MASTER_PORT say where "
-        "that is; a firewall may be between"
-    )
 
 
 def attach(board: Board) -> None:
@@ -371,13 +288,9 @@ def _board_of_others(group: Any) -> Board:
     # Torch's own code asks for it so; there is no public way.
     store = distributed.distributed_c10d._get_default_store()  # noqa: SLF001
     board = Board(
-        store=_apart(store, "engine"),
+        store=apart(store, "engine"),
         rank=group.rank(),
         world_size=group.size(),
     )
     board.sign_in()
     return board
-
-
-def _apart(store: Store, prefix: str) -> Store:
-    return distributed.PrefixStore(prefix, store)  # type: ignore[attr-defined]  # documented

@@ -20,9 +20,10 @@ import torch
 from torch import distributed
 
 from engine.dist import place as places
-from engine.dist.board import MEETING, attach, group_store, open_board
+from engine.dist.board import attach, open_board
 from engine.dist.collectives import barrier
 from engine.dist.context import is_distributed
+from engine.dist.meeting import MEETING, connect
 from engine.errors import ConfigError, StateError, did_you_mean
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def init_dist(
 
     Raises:
         ConfigError: The launcher's variables are missing or contradict each other, this
-            process has no GPU for nccl, the port is in use, or rank 0 is not reached.
+            process has no GPU for nccl, the port is in use, or a rank is not reached.
         StateError: This process is in a group already.
     """
     if places.check_launcher(launcher) == "none":
@@ -80,10 +81,12 @@ def init_dist(
     if timeout is not None:
         kwargs["timeout"] = timeout
     os.environ.update(place.variables())
+    # Not by ``env://``: after a restart that may find the addresses of the dead.
+    store = board.meeting.store(connect(place, timeout or MEETING), "group")
     with _without_slurm():
         distributed.init_process_group(
             chosen,
-            store=group_store(place, timeout or MEETING),
+            store=store,
             rank=place.rank,
             world_size=place.world_size,
             **kwargs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from contextlib import closing
 from datetime import timedelta
@@ -12,9 +11,7 @@ import pytest
 import torch
 
 from engine.dist import init_dist, is_distributed
-from engine.dist.board import group_store
 from engine.dist.launch import check_timeout, leave
-from engine.dist.place import read_place
 from engine.errors import ConfigError, StateError
 from tests.ranks import free_port, rank_variables
 
@@ -38,21 +35,6 @@ def test_one_rank_joins_and_leaves() -> None:
         leave()
     assert not is_distributed()
     leave()  # without one it does nothing
-
-
-@pytest.mark.usefixtures("started")
-def test_what_was_said_before_a_restart_is_not_seen(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Neither where the group meets nor on the board: those ranks are dead."""
-    place = read_place("pytorch", os.environ)
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
-    first = group_store(place, timedelta(seconds=5))
-    first.set("address", "of the dead")
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    second = group_store(place, timedelta(seconds=5))
-    assert first.check(["address"])
-    assert not second.check(["address"])
 
 
 @pytest.mark.usefixtures("started")
