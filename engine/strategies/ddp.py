@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from engine.dist import control_group, get_world_size
+from engine.dist import control_group, get_world_size, is_distributed
 from engine.errors import ConfigError, a_type, check_switch
 from engine.model import convert_sync_batchnorm, is_model_wrapper
 from engine.registry import MODEL_WRAPPERS, STRATEGIES
@@ -33,7 +33,7 @@ class DDPStrategy(SingleStrategy):
     Args:
         wrapper: Spec of the wrapper, which gets the model as ``module``, or its name:
             ``MMDistributedDataParallel``, ``MMSeparateDistributedDataParallel`` or one
-            of your own. It is made without a process group too.
+            of your own. Without a process group it is not made.
         sync_bn: ``"torch"`` turns BatchNorm into SyncBatchNorm, whose statistics are
             of all ranks' samples.
         broadcast_buffers: Whether each iteration begins with rank 0's buffers.
@@ -97,7 +97,10 @@ class DDPStrategy(SingleStrategy):
                 )
                 raise ConfigError(message)
             return model
-        if get_world_size() == 1 and self._wrapper is None:
+        spec = self._spec(model)
+        if not is_distributed() or (get_world_size() == 1 and self._wrapper is None):
+            if isinstance(spec["type"], str):
+                MODEL_WRAPPERS.get(spec["type"])  # a wrong name shows here too
             return super().wrap(model)
         if self._sync_bn is not None:
             if any(one.device.type == "cpu" for one in model.parameters()):
@@ -107,7 +110,7 @@ class DDPStrategy(SingleStrategy):
                 )
                 raise ConfigError(message)
             model = convert_sync_batchnorm(model, self._sync_bn)
-        wrapped: Module = MODEL_WRAPPERS.build(self._spec(model), module=model)
+        wrapped: Module = MODEL_WRAPPERS.build(spec, module=model)
         if self._compression is not None:
             self._compression.apply(wrapped)
         return wrapped

@@ -15,6 +15,7 @@ from engine.config import Config
 from engine.dist.launch import leave
 from engine.errors import (
     ConfigError,
+    EngineError,
     ModelError,
     OptimizerError,
     RegistryError,
@@ -240,6 +241,21 @@ def test_a_wrapper_is_built_around_the_model(tmp_path: Path) -> None:
     assert torch.equal(
         again.model.state_dict()["layer.weight"], saved["state_dict"]["layer.weight"]
     )
+
+
+def test_one_process_needs_no_wrapper(tmp_path: Path) -> None:
+    """So a config for several ranks serves one too; a wrong name shows at once."""
+    spec = {"type": "MMDistributedDataParallel", "find_unused_parameters": True}
+    runner: Any = whole(tmp_path / "run", model_wrapper_cfg=spec)
+    assert (
+        type(runner.wrap_model(dict(spec), runner.model)) is type(runner.model) is Net
+    )
+    runner.train()
+    with pytest.raises(EngineError, match="Did you mean 'MMDistributedDataParallel'"):
+        whole(
+            tmp_path / "bad",
+            model_wrapper_cfg={"type": "MMDistributedDataParalel"},
+        ).train()
 
 
 @pytest.mark.usefixtures("process_group")
