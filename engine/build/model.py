@@ -77,8 +77,9 @@ def wrap_model(
         model_wrapper_cfg: Spec of a wrapper, which gets the model as ``module``;
             ``None``: ``MMDistributedDataParallel`` with ``broadcast_buffers=False``.
         model: On its device already.
-        distributed: Whether there are several processes; if not, the model stays as it
-            is but for SyncBatchNorm, which cannot work and becomes BatchNorm.
+        distributed: Whether there are several processes; if not, and no wrapper is
+            asked for, the model stays as it is but for SyncBatchNorm, which cannot
+            work and becomes BatchNorm.
         sync_bn: ``"torch"`` turns BatchNorm into SyncBatchNorm.
         find_unused_parameters: Of the default wrapper.
 
@@ -91,7 +92,7 @@ def wrap_model(
         sync_bn=sync_bn,
         find_unused_parameters=find_unused_parameters,
     )
-    if not distributed:
+    if not distributed and model_wrapper_cfg is None:
         wrapping = SingleStrategy()
     return wrapping.wrap(model)
 

@@ -221,6 +221,20 @@ def test_what_is_no_strategy_is_refused(spec: Any, others: Any, match: str) -> N
         build_strategy(spec, **others)
 
 
+def _alone() -> str:
+    with pytest.raises(ConfigError) as caught:
+        build_strategy("single").wrap(Net())
+    wrapped = MMDistributedDataParallel(Net())
+    assert build_strategy("single").wrap(wrapped) is wrapped
+    return str(caught.value)
+
+
+def test_one_process_is_no_strategy_for_two() -> None:
+    """Each would train a model of its own."""
+    for said in run_ranks(_alone, 2):
+        assert "SingleStrategy is for one process: 2 ranks would train" in said
+
+
 def _unused() -> list[str]:
     model = Net()
     model.spare = nn.Linear(2, 2)
