@@ -138,7 +138,10 @@ class Council:
         self.stop_reason = None
 
     def _take(self, due: set[str]) -> set[str]:
-        """What this rank was asked for since the last exchange, and is not ``due``."""
+        """What this rank was asked for since the last exchange, and is not ``due``.
+
+        What is due is heeded right now, for all who ask for it.
+        """
         wishes = self._wishes.items()
         asked = {name for name, (wants, _) in wishes if name not in due and wants()}
         asked |= stops_noted(self._stops)
@@ -153,7 +156,7 @@ class Council:
             if self.stop_reason is not None:
                 self._reason, self.stop_reason = self.stop_reason, None
                 asked.add("stop")
-        return asked
+        return asked - due
 
     def _heed(self, due: set[str]) -> None:
         requests = self._heeded

@@ -86,6 +86,25 @@ def test_ranks_heed_at_one_place_whoever_was_asked() -> None:
             assert found == trace(plan, 0), plan
 
 
+def asked_late() -> list[tuple[list[Any], list[Any]]]:
+    """On a rank: rank 0 is asked, and rank 1 too, before it has heard of that."""
+    rank, _ = get_dist_info()
+    return [
+        (
+            trace([(1, what, (0,))], rank),
+            trace([(1, what, (0,)), (2, what, (1,))], rank),
+        )
+        for what in ASKS
+    ]
+
+
+def test_who_asks_while_another_is_heard_asks_for_the_same() -> None:
+    """One epoch is ended, not two."""
+    for found in run_ranks(asked_late, WORLD):
+        for what, (one, both) in zip(ASKS, found, strict=True):
+            assert one == both, what
+
+
 def signalled(folder: Path, number: int, inside: str) -> list[Any]:
     """Rank 1 gets a signal; where each rank ends, and what it raises."""
     rank, _ = get_dist_info()
