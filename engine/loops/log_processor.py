@@ -75,6 +75,9 @@ class LogProcessor:
     ) -> tuple[dict[str, Any], str]:
         """Scalars and a line after a batch.
 
+        In a validation or a test, other scalars than times are not of this pass yet,
+        and the line leaves them out.
+
         Args:
             runner: The run.
             batch_idx: Index of the batch in the epoch.
@@ -92,7 +95,7 @@ class LogProcessor:
         values = times | values
         head = self._head(runner, batch_idx + 1, mode)
         eta = self._eta(runner, batch_idx, mode, values)
-        line = self._line(head, values, eta)
+        line = self._line(head, values if mode == "train" else times, eta)
         if self.log_with_hierarchy:
             values = self._tag(values, mode)
         if mode == "train":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 import types
 from typing import Any
@@ -108,6 +109,12 @@ def same(theirs: tuple[Any, str], ours: tuple[Any, str]) -> bool:
     return close and " ".join(theirs[1].split()) == " ".join(ours[1].split())
 
 
+def one_line(processor: Any, run: Any) -> str:
+    """The line in a validation; the time left is ours."""
+    _, line = processor.get_log_after_iter(run, 0, "val")
+    return re.sub(r"eta: \S+", "", " ".join(line.split()))
+
+
 def main() -> int:
     """Compare; the exit code says whether all were equal."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -129,6 +136,12 @@ def main() -> int:
         for run in (theirs, ours):
             run.message_hub.update_scalars({"val/acc": 0.5, "val/x/top1": 0.25})
             run.message_hub.update_info("val/names", ["a", "b"])
+        they, we = [
+            one_line(processor, run) for processor, run in ((one, theirs), (mine, ours))
+        ]
+        if they != we:
+            print(f"case {number}: {given}:\n{they}\n{we}")  # noqa: T201
+            return 1
         # Theirs takes the mean of one more time than it is told of.
         pairs.append(
             (

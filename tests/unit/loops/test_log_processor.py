@@ -67,7 +67,7 @@ def test_lines_of_evaluations() -> None:
     run = runner(val_time=[0.5], val_acc=[0.9], test_time=[2.0], test_acc=[0.8])
     processor = LogProcessor(num_digits=2)
     _, line = processor.get_log_after_iter(run, 9, "val")
-    assert line.startswith("Epoch(val) [1][10/12]  eta: 0:00:01  ")
+    assert line == "Epoch(val) [1][10/12]  eta: 0:00:01  time: 0.50", "acc is old"
     values, line = processor.get_log_after_epoch(run, 12, "val")
     assert line == "Epoch(val) [1][12/12]  acc: 0.90  time: 0.50"
     assert list(values) == ["acc", "time"]
