@@ -13,6 +13,7 @@ import torch
 from torch import distributed
 
 from engine.dist.context import get_rank, get_world_size
+from engine.dist.meeting import making_a_group
 from engine.errors import EngineError, RankFailedError
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def control_group() -> Any:
     whole = distributed.group.WORLD
     group = _GROUPS.get(whole)
     if group is None:
-        group = distributed.new_group(backend="gloo", timeout=_timeout(whole))
+        with making_a_group():
+            group = distributed.new_group(backend="gloo", timeout=_timeout(whole))
         _GROUPS[whole] = group
     return group
 

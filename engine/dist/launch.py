@@ -23,7 +23,7 @@ from engine.dist import place as places
 from engine.dist.board import attach, open_board
 from engine.dist.collectives import barrier
 from engine.dist.context import is_distributed
-from engine.dist.meeting import MEETING, connect
+from engine.dist.meeting import MEETING, connect, making_a_group
 from engine.errors import ConfigError, StateError, did_you_mean
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def init_dist(
     os.environ.update(place.variables())
     # Not by ``env://``: after a restart that may find the addresses of the dead.
     store = board.meeting.store(connect(place, timeout or MEETING), "group")
-    with _without_slurm():
+    with _without_slurm(), making_a_group():
         distributed.init_process_group(
             chosen,
             store=store,

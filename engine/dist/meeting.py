@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 import time
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
 
     from engine.dist.place import Place
 
-__all__ = ["MEETING", "Meeting", "agent_has_store", "apart", "connect", "join"]
+__all__ = [
+    "MEETING",
+    "Meeting",
+    "agent_has_store",
+    "apart",
+    "connect",
+    "join",
+    "making_a_group",
+    "restarts",
+]
 
 MEETING = timedelta(minutes=10)  # for all machines of a job to start
 
@@ -91,6 +101,30 @@ def connect(place: Place, timeout: timedelta) -> Store:
         )
     except (RuntimeError, OSError) as error:
         raise ConfigError(_no_way(place, error)) from error
+
+
+@contextmanager
+def making_a_group() -> Iterator[None]:
+    """Around torch's making of a group: say what to do if gloo's ranks do not connect.
+
+    Raises:
+        ConfigError: They do not; mostly their addresses are those of loopbacks.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "connectFullMesh" not in str(error):
+            raise
+        host, first = socket.gethostname(), str(error).partition("\n")[0]
+        with suppress(OSError):
+            host += f" ({socket.gethostbyname(host)})"
+        message = (
+            f"this rank on {host} and others do not reach each other: {first}. gloo "
+            "takes the address of the host's name: if machines reach each other by "
+            "another one, name its network interface on each of them, such as "
+            "GLOO_SOCKET_IFNAME=eth0 (nccl: NCCL_SOCKET_IFNAME)"
+        )
+        raise ConfigError(message) from error
 
 
 def join(

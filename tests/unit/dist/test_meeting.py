@@ -122,3 +122,15 @@ def test_those_of_another_run_are_turned_away(
     assert store.num_keys() == before
     with pytest.raises(ConfigError, match="did not come: 0"):
         come(1, 2, process=10)  # it may come again
+
+
+def test_gloo_that_finds_no_way_is_explained() -> None:
+    """Its own error names an address, and not whose or why."""
+    said = "Gloo connectFullMesh failed with [pair.cc:152] timed out connecting"
+    with (
+        pytest.raises(ConfigError, match=r"\. gloo takes .*GLOO_SOCKET_IFNAME"),
+        meetings.making_a_group(),
+    ):
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match="another"), meetings.making_a_group():
+        raise RuntimeError("another")
