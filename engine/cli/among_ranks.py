@@ -48,7 +48,7 @@ def among_ranks(
         exit_code: Of an error of ours.
 
     Yields:
-        Who started this process, the same on all ranks.
+        How this process was started, the same on all ranks.
 
     Raises:
         ConfigError: The launcher's variables are missing, or the ranks cannot meet.

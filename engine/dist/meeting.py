@@ -148,9 +148,9 @@ def join(
     meetings = apart(store, "engine/meetings")
     name = f"{socket.gethostname()}/{os.getpid()}/{time.time_ns()}"
     until = time.monotonic() + timeout.total_seconds()
-    if not kept:
-        _claim(meetings, place, name)
     try:
+        if not kept:
+            _claim(meetings, place, name)
         if place.rank == 0:
             return _number_those_who_answer(meetings, name, place, until)
         return _answer(meetings, name, place, until)
