@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
+from weakref import finalize
 
 from attrs import define, field
 
@@ -44,6 +45,7 @@ class Sink:
     may_colour: bool
     _prints: bool = field(default=True, init=False)
     _file: BinaryIO | None = field(default=None, init=False)
+    _at_end: finalize[[], Any] | None = field(default=None, init=False)
     _file_failed: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
 
@@ -63,16 +65,13 @@ class Sink:
         """Close the file; a line that comes later opens it for that line only."""
         self._closed = True
         file, self._file = self._file, None
-        if file is None:
+        if file is None or self._at_end is None:
             return
+        self._at_end.detach()
         try:
             file.close()
         except OSError as error:
             self._tell_of_file(error)
-
-    def __del__(self) -> None:
-        """Close the file with its run, where nobody closed the logger."""
-        self.close()
 
     def _write_json(self, record: Mapping[str, Any]) -> None:
         if self.path is None:
@@ -81,6 +80,9 @@ class Sink:
         try:
             if self._file is None:
                 self._file = _open_at_line(self.path)
+                # With its run, where nobody closes the logger. In a cycle that is
+                # collected, ``__del__`` may come after the file's own, which warns.
+                self._at_end = finalize(self, self._file.close)
             self._file.write(line)
             self._file.flush()
         except OSError as error:

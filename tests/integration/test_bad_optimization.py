@@ -5,12 +5,17 @@ Each is told when the run is built, or at its first step: before anything is sav
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
 
 from engine.cli.app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 GOOD = """import torch
 from torch.utils.data import TensorDataset
@@ -272,6 +277,13 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("MomentumAnnealingEMA: gamma is 'a'. Take 1 or more",),
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_file_is_left_open() -> Iterator[None]:
+    """A run that is gone has closed its files: else Python warns, and that fails."""
+    yield
+    gc.collect()
 
 
 def call(text: str) -> tuple[int, str]:
